@@ -1,0 +1,23 @@
+# medtools: one DAG per data set named in config/config.yaml.
+# Results: results/<data set>/<stage>/..., logs/<data set>/..., one report of everything by `snakemake --report`.
+
+from snakemake.utils import min_version
+
+min_version("9.12")
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/homology.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        all_targets(),

@@ -1,0 +1,1 @@
+"""What every stage needs: errors, parameters, manifests, provenance, atomic files, logging, seeds."""

@@ -1,0 +1,152 @@
+"""The manifest: one row per sample, path columns relative to the manifest, and every fault named by row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medtools.core.errors import InputError
+from medtools.core.tables import MISSING, read_tsv, write_tsv
+
+REQUIRED = ("id", "subject")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample: its identifier, its subject, and the other cells as text (`n/a` left out)."""
+
+    id: str
+    subject: str
+    cells: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)
+
+    def get(self, column: str) -> str | None:
+        """Return the cell of `column`, or None where it is missing."""
+        return self.cells.get(column)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked manifest."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def labels(self, column: str, allowed: Sequence[str] | None = None) -> list[str]:
+        """Return one label per row.
+
+        Raises
+        ------
+        InputError
+            The column is missing, a cell is empty, or a label is not in `allowed`.
+        """
+        if column not in self.columns:
+            raise InputError(self.path, f"no column {column!r}", f"columns are {', '.join(self.columns)}")
+        for row in self.rows:
+            label = row.get(column)
+            if label is None:
+                raise InputError(self.path, f"row {row.id!r} has no value in column {column!r}")
+            if allowed is not None and label not in allowed:
+                raise InputError(
+                    self.path, f"row {row.id!r}: unknown {column} {label!r}", f"known: {', '.join(allowed)}"
+                )
+        return [row.cells[column] for row in self.rows]
+
+
+def read_manifest(path: str | Path, path_columns: Sequence[str] = ()) -> Manifest:
+    """Read and check a manifest before any work starts.
+
+    Parameters
+    ----------
+    path : str or Path
+        `manifest.tsv`, tab-separated, with at least the columns `id` and `subject`.
+    path_columns : sequence of str
+        Columns that name files, relative to the manifest's folder; each file must exist inside that folder.
+
+    Raises
+    ------
+    InputError
+        Missing column or file, duplicate or unusable id, a path outside the manifest's folder, a subject in two
+        splits: each with row and column.
+    """
+    path = Path(path)
+    columns, rows = read_tsv(path)
+    for column in (*REQUIRED, *path_columns):
+        if column not in columns:
+            raise InputError(path, f"no column {column!r}", f"columns are {', '.join(columns)}")
+    if not rows:
+        raise InputError(path, "no rows below the header")
+    seen: set[str] = set()
+    checked = []
+    for cells in rows:
+        row = _row(path, cells, path_columns)
+        if row.id in seen:
+            raise InputError(path, f"id {row.id!r} appears more than once in column 'id'")
+        seen.add(row.id)
+        checked.append(row)
+    _check_splits(path, checked)
+    return Manifest(path, tuple(columns), tuple(checked))
+
+
+def write_manifest(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a manifest; values of type Path are stored relative to the manifest's folder."""
+    folder = Path(path).resolve().parent
+    relative = [
+        {
+            key: Path(os.path.relpath(Path(value).resolve(), folder)).as_posix() if isinstance(value, Path) else value
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
+    write_tsv(path, columns, relative)
+
+
+def safe_name(text: str) -> bool:
+    """Tell whether `text` can name files: not empty, no path separator, no leading dot, printable."""
+    return bool(text) and text[0] != "." and text.isprintable() and not set(text) & set("/\\") and len(text) <= 200
+
+
+def _row(manifest: Path, cells: dict[str, str], path_columns: Sequence[str]) -> Row:
+    present = {key: value for key, value in cells.items() if value not in ("", MISSING)}
+    identifier, subject = present.get("id", ""), present.get("subject", "")
+    if not safe_name(identifier):
+        raise InputError(manifest, f"id {identifier!r} cannot name files", "use letters, digits, '-', '_' and '.'")
+    if not subject:
+        raise InputError(manifest, f"row {identifier!r} has no value in column 'subject'")
+    paths = {}
+    for column in path_columns:
+        if column not in present:
+            raise InputError(manifest, f"row {identifier!r} has no file in column {column!r}")
+        paths[column] = _inside(manifest, identifier, column, present[column])
+    return Row(identifier, subject, present, paths)
+
+
+def _inside(manifest: Path, identifier: str, column: str, text: str) -> Path:
+    """Resolve a path of the manifest, refusing whatever leaves its folder (also through links)."""
+    folder = manifest.resolve().parent
+    target = (folder / text).resolve()
+    if not target.is_relative_to(folder):
+        raise InputError(
+            manifest,
+            f"row {identifier!r}, column {column!r}: {text} lies outside the manifest's folder",
+            "move the manifest above its files",
+        )
+    if not target.exists():
+        raise InputError(manifest, f"row {identifier!r}, column {column!r}: no such file {text}")
+    return manifest.parent / text
+
+
+def _check_splits(manifest: Path, rows: Sequence[Row]) -> None:
+    splits: dict[str, str] = {}
+    for row in rows:
+        split = row.get("split")
+        if split is not None and splits.setdefault(row.subject, split) != split:
+            raise InputError(
+                manifest,
+                f"subject {row.subject!r} is in splits {splits[row.subject]!r} and {split!r}",
+                "keep all samples of a subject in one split",
+            )

@@ -1,0 +1,144 @@
+"""The record beside every output: what made it, from what, with which parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import medtools
+from medtools.core.atomic import write_json
+from medtools.core.errors import InputError
+
+FORMAT = 1
+_PACKAGES = (
+    "numpy", "scipy", "numba", "gudhi", "ripser", "persim", "torch", "lightning", "monai", "scikit-learn",
+    "nibabel", "nilearn", "SimpleITK", "pydicom", "scikit-image", "biopython", "fpocket-rs", "pandas", "matplotlib",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What decides a stage's output: equal fingerprints mean equal bytes."""
+
+    stage: str
+    params: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    seed: int | None = None
+    version: str = field(default=medtools.__version__)
+
+    def differences(self, record: Mapping[str, Any]) -> list[str]:
+        """List in words what differs from an earlier `record`, parameters first."""
+        found = [
+            f"{key} was {record.get('params', {}).get(key)!r}, now {self.params.get(key)!r}"
+            for key in sorted({*self.params, *record.get("params", {})})
+            if record.get("params", {}).get(key) != self.params.get(key)
+        ]
+        if record.get("seed") != self.seed:
+            found.append(f"seed was {record.get('seed')}, now {self.seed}")
+        if record.get("medtools") != self.version:
+            found.append(f"medtools was {record.get('medtools')}, now {self.version}")
+        return found
+
+    def same_inputs(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether `record` was made from inputs of the same content."""
+        before = sorted(entry["sha256"] for entry in record.get("inputs", []))
+        return before == sorted(self.inputs.values())
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}") from error
+
+
+def hash_inputs(inputs: Iterable[Path]) -> dict[str, str]:
+    """Hash files, and the files inside folders, in sorted order; the keys are their paths."""
+    files: list[Path] = []
+    for path in inputs:
+        files.extend(sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path])
+    return {str(path): sha256(path) for path in files}
+
+
+def write_record(
+    path: Path,
+    fingerprint: Fingerprint,
+    outputs: Sequence[Path],
+    *,
+    command: Sequence[str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the provenance record of finished `outputs` to `path`, the last file a stage writes.
+
+    Paths are stored relative to the record's folder, so that a folder may move as a whole.
+    """
+    record = {
+        "format": FORMAT,
+        "stage": fingerprint.stage,
+        "status": "complete",
+        "medtools": fingerprint.version,
+        "command": list(command if command is not None else ["medtools", *sys.argv[1:]]),
+        "params": dict(fingerprint.params),
+        "seed": fingerprint.seed,
+        "inputs": [
+            {"path": _relative(Path(name), path.parent), "sha256": digest}
+            for name, digest in fingerprint.inputs.items()
+        ],
+        "outputs": [
+            {"path": _relative(output, path.parent), "bytes": output.stat().st_size, "sha256": sha256(output)}
+            for output in outputs
+        ],
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": package_versions(),
+        **(extra or {}),
+    }
+    write_json(path, record)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Read a record, or return None where there is none that can be trusted."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+
+
+def outputs_stand(path: Path, record: Mapping[str, Any]) -> bool:
+    """Tell whether every output named in the record at `path` is there, with its size and content."""
+    for entry in record.get("outputs", []):
+        output = path.parent / entry["path"]
+        if not output.is_file() or output.stat().st_size != entry["bytes"] or sha256(output) != entry["sha256"]:
+            return False
+    return True
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the scientific packages that this process has imported."""
+    imported = {name.partition(".")[0] for name in sys.modules}
+    modules = {"scikit-learn": "sklearn", "scikit-image": "skimage", "biopython": "Bio", "fpocket-rs": "fpocket_rs"}
+    used = [name for name in _PACKAGES if modules.get(name, name) in imported]
+    versions = {name: _version_or_none(name) for name in used}
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def _version_or_none(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

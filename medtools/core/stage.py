@@ -1,0 +1,314 @@
+"""The contract of a stage, and the one way to run it: checked parameters in, complete files and a record out.
+
+A stage is declared once, as a `Stage`; the command line, the workflow, the defaults shown by
+`medtools systems show` and the provenance are all made from that declaration. Its `run` receives a `Job`.
+
+Two kinds exist. A *cohort* stage goes through samples with `Job.for_each`: each sample has its own record, is
+skipped while that record holds, and may fail alone. Any other stage is one unit: skipped as a whole while its
+record holds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medtools.core.atomic import remove_orphans, write_json
+from medtools.core.errors import InputError, PartialError, RefusedError
+from medtools.core.limits import Deadline, Estimate, check_memory, peak_memory_bytes
+from medtools.core.log import LOGGER
+from medtools.core.params import Params
+from medtools.core.progress import track
+from medtools.core.provenance import FORMAT, Fingerprint, hash_inputs, outputs_stand, read_record, write_record
+from medtools.core.tables import write_tsv
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as its user sees it.
+
+    Attributes
+    ----------
+    name : str
+        The words after `medtools`, such as `homology` or `train mci-homology`.
+    summary : str
+        One sentence for the help.
+    params : type of Params
+        Its parameters; each field becomes an option.
+    run : callable
+        Does the work: `run(job)`. It calls `job.wrote(...)` for each file, or goes through `job.for_each`.
+    inputs : str
+        Help text of INPUT; empty for a stage that takes none.
+    reads : callable, optional
+        Lists the files whose content decides the result, where INPUT alone (hashed whole) does not.
+    estimate : callable, optional
+        Predicts memory and time before anything is allocated.
+    cohort : bool
+        Whether it works sample by sample through `job.for_each`.
+    record : str
+        Name of its record, `<record>.json`; by default its first word.
+    example : str
+        A command line for the end of the help.
+    """
+
+    name: str
+    summary: str
+    params: type[Params]
+    run: Callable[[Job], None]
+    inputs: str = ""
+    reads: Callable[[Job], Iterable[Path]] | None = None
+    estimate: Callable[[Job], Estimate] | None = None
+    cohort: bool = False
+    record: str = ""
+    example: str = ""
+
+    @property
+    def section(self) -> str:
+        """Its section in a configuration file, and the stem of its record."""
+        return self.record or self.name.split()[0]
+
+    @property
+    def record_name(self) -> str:
+        """File name of the stage's record."""
+        return f"{self.section}.json"
+
+
+def lazy(module: str, function: str) -> Callable[[Job], Any]:
+    """Return a function that imports `module` only when it is called, so that declaring a stage costs nothing."""
+
+    def call(job: Job) -> Any:
+        return getattr(importlib.import_module(module), function)(job)
+
+    return call
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample of a cohort stage: its identifier, what it reads, and where its record goes."""
+
+    id: str
+    inputs: tuple[Path, ...]
+    record: Path
+
+
+@dataclass
+class Job:
+    """One run of a stage: everything that `Stage.run` needs to know.
+
+    Attributes
+    ----------
+    inputs : tuple of Path
+        INPUT as given.
+    out : Path
+        Output folder.
+    params : Params
+        Checked parameters, of the stage's own model.
+    seed, threads, device
+        As asked for; `device` is `auto`, `cpu`, `cuda` or `cuda:N`.
+    only : tuple of str
+        Identifiers to which a cohort stage is restricted; empty means all.
+    tolerate : bool
+        Record a sample's failure in its record and go on as if it had been processed (workflow).
+    """
+
+    stage: Stage
+    inputs: tuple[Path, ...]
+    out: Path
+    params: Any
+    seed: int = 0
+    threads: int = 1
+    device: str = "auto"
+    overwrite: bool = False
+    only: tuple[str, ...] = ()
+    tolerate: bool = False
+    max_memory: int | None = None
+    deadline: Deadline = field(default_factory=lambda: Deadline(None))
+    command: tuple[str, ...] | None = None
+    outputs: list[Path] = field(default_factory=list)
+    read: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, InputError] = field(default_factory=dict)
+
+    def wrote(self, *paths: Path) -> None:
+        """Name finished outputs; they enter the stage's record."""
+        self.outputs.extend(paths)
+
+    def fingerprint(self, inputs: Mapping[str, str]) -> Fingerprint:
+        """Return what decides the result for these hashed inputs."""
+        return Fingerprint(self.stage.name, self.params.model_dump(mode="json"), dict(inputs), self.seed)
+
+    def for_each(
+        self, samples: Sequence[Sample], work: Callable[[Sample], Iterable[Path]], description: str
+    ) -> list[Sample]:
+        """Go through the samples; return those whose outputs stand, in order.
+
+        A sample that raises `InputError` is noted in `failures.tsv` and the rest goes on. A sample whose record
+        still holds is skipped. Records made with other parameters are refused before any work begins, unless
+        `overwrite` is set.
+
+        Parameters
+        ----------
+        samples : sequence of Sample
+        work : callable
+            Processes one sample and returns the files it wrote.
+        description : str
+            Text of the progress bar.
+        """
+        chosen = _restrict(samples, self.only)
+        if not self.overwrite:
+            for sample in chosen:
+                _refuse_other_params(sample.record, self.fingerprint({}))
+        before = len(self.failures)
+        standing = [s for s in track(chosen, description) if self._process(s, work)]
+        _report(self, len(chosen), len(self.failures) - before)
+        return standing
+
+    def _process(self, sample: Sample, work: Callable[[Sample], Iterable[Path]]) -> bool:
+        self.deadline.check()
+        try:
+            fingerprint = self.fingerprint(hash_inputs(sample.inputs))
+            self.read.update(fingerprint.inputs)
+            if not self.overwrite and _holds(sample.record, fingerprint):
+                LOGGER.debug("%s: up to date", sample.id)
+                self.wrote(sample.record)
+                return True
+            _drop(sample.record)
+            outputs, usage = _measured(lambda: list(work(sample)))
+            write_record(sample.record, fingerprint, outputs, command=self.command, extra=usage | _compute(self))
+        except InputError as error:
+            self._fail(sample, error)
+            return False
+        self.wrote(sample.record)
+        return True
+
+    def _fail(self, sample: Sample, error: InputError) -> None:
+        self.failures[sample.id] = error
+        if self.tolerate:
+            failed = {"format": FORMAT, "stage": self.stage.name, "status": "failed", "cause": str(error)}
+            write_json(sample.record, {**failed, "params": self.params.model_dump(mode="json"), "seed": self.seed})
+            self.wrote(sample.record)
+        if len(self.failures) <= 20:
+            LOGGER.warning("%s", error)
+
+
+def execute(stage: Stage, job: Job) -> None:
+    """Run a stage: skip it if its outputs stand, refuse what cannot be done, record what was made.
+
+    Raises
+    ------
+    RefusedError
+        Outputs of other parameters stand in the folder, or the estimate exceeds what is allowed.
+    InputError
+        The input is at fault; for a cohort, every sample was.
+    PartialError
+        Some samples of a cohort failed; `failures.tsv` names each.
+    """
+    record = job.out / stage.record_name
+    whole = not job.only
+    if not stage.cohort:
+        job.read = hash_inputs(stage.reads(job) if stage.reads else job.inputs)
+        if not job.overwrite:
+            _refuse_other_params(record, job.fingerprint(job.read))
+            if _holds(record, job.fingerprint(job.read)):
+                LOGGER.info("%s: up to date in %s (use --overwrite to redo it)", stage.name, job.out)
+                return
+    if stage.estimate is not None:
+        check_memory(stage.estimate(job), job.max_memory)
+    job.out.mkdir(parents=True, exist_ok=True)
+    remove_orphans(job.out)
+    if stage.cohort and whole:
+        (job.out / "failures.tsv").unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
+    elif not stage.cohort:
+        _drop(record)
+    _, usage = _measured(lambda: stage.run(job))
+    if job.failures and whole:
+        table = job.out / "failures.tsv"
+        write_tsv(table, ["id", "cause"], [{"id": key, "cause": str(error)} for key, error in job.failures.items()])
+        job.wrote(table)
+    if job.outputs and whole:
+        write_record(record, job.fingerprint(job.read), job.outputs, command=job.command, extra=usage | _compute(job))
+    _conclude(job)
+
+
+def planned(stage: Stage, job: Job) -> str:
+    """Say in a few lines what `execute` would do, without doing it."""
+    lines = [f"stage: {stage.name}", f"out: {job.out}", f"inputs: {', '.join(map(str, job.inputs)) or 'none'}"]
+    lines += [f"{key}: {value}" for key, value in job.params.model_dump(mode="json").items()]
+    if stage.estimate is not None:
+        lines.append(f"estimate: {stage.estimate(job)}")
+    record = read_record(job.out / stage.record_name)
+    if record is None:
+        return "\n".join([*lines, "state: to be run"])
+    differences = job.fingerprint({}).differences(record)
+    state = f"made before with {'; '.join(differences)}" if differences else "made before with these parameters"
+    return "\n".join([*lines, f"state: {state}"])
+
+
+def _restrict(samples: Sequence[Sample], only: tuple[str, ...]) -> list[Sample]:
+    unknown = sorted(set(only) - {sample.id for sample in samples})
+    if unknown:
+        known = ", ".join(sample.id for sample in samples[:5])
+        raise InputError("--sample", f"no sample {unknown[0]!r} in the input", f"there are {len(samples)}: {known} ...")
+    return [sample for sample in samples if not only or sample.id in only]
+
+
+def _holds(record_path: Path, fingerprint: Fingerprint) -> bool:
+    record = read_record(record_path)
+    if record is None or record["status"] != "complete" or fingerprint.differences(record):
+        return False
+    return fingerprint.same_inputs(record) and outputs_stand(record_path, record)
+
+
+def _refuse_other_params(record_path: Path, fingerprint: Fingerprint) -> None:
+    record = read_record(record_path)
+    differences = fingerprint.differences(record) if record is not None and record["status"] == "complete" else []
+    if differences:
+        shown = "; ".join(differences[:3]) + (" ..." if len(differences) > 3 else "")
+        raise RefusedError(
+            f"{record_path}: made by other parameters ({shown}); choose another --out, or --overwrite to replace"
+        )
+
+
+def _drop(record_path: Path) -> None:
+    """Remove a record that no longer holds with the outputs it names, lest they be taken for new ones."""
+    record = read_record(record_path)
+    record_path.unlink(missing_ok=True)
+    folder = record_path.parent.resolve()
+    for entry in (record or {}).get("outputs", []):
+        output = (folder / entry["path"]).resolve()
+        if output.is_relative_to(folder.parent):
+            output.unlink(missing_ok=True)
+
+
+def _measured(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    begun = time.monotonic()
+    result = work()
+    usage = {
+        "wall_seconds": round(time.monotonic() - begun, 3),
+        "peak_memory_mib": round(peak_memory_bytes() / 2**20, 1),
+    }
+    return result, usage
+
+
+def _compute(job: Job) -> dict[str, Any]:
+    return {"threads": job.threads, "device": job.device}
+
+
+def _report(job: Job, total: int, failed: int) -> None:
+    LOGGER.info("%s: %d of %d samples complete in %s", job.stage.name, total - failed, total, job.out)
+
+
+def _conclude(job: Job) -> None:
+    if not job.failures or job.tolerate:
+        return
+    complete = [path for path in job.outputs if path.name != "failures.tsv"]
+    if complete and not job.only:
+        raise PartialError(f"{len(job.failures)} samples failed; {job.out / 'failures.tsv'} names each cause")
+    first = next(iter(job.failures.values()))
+    if len(job.failures) == 1:
+        raise first
+    raise InputError(job.out / "failures.tsv", f"all {len(job.failures)} samples failed, the first with: {first}")

@@ -1,0 +1,1 @@
+"""Real data sets that are fetched by package name, on request only."""

@@ -1,0 +1,1 @@
+"""Persistent homology of time series: embedding, Vietoris-Rips diagrams, their distances, statistics, plots."""

@@ -1,0 +1,1 @@
+"""Figures of the homology pipeline: arrays in, matplotlib figures out."""

@@ -1,0 +1,70 @@
+"""Persistence diagrams on disk: one npz per subject, packed arrays, nothing pickled."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medtools.core.atomic import atomic_path
+from medtools.core.errors import InputError
+
+Diagrams = list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class SubjectDiagrams:
+    """All diagrams of one subject.
+
+    Attributes
+    ----------
+    roi_names : tuple of str
+        One per ROI, in the order of `diagrams`.
+    diagrams : list of list of ndarray
+        `diagrams[roi][k]` has shape (n_bars, 2), float64: birth and death of H_k.
+    """
+
+    roi_names: tuple[str, ...]
+    diagrams: list[Diagrams]
+
+    @property
+    def max_dim(self) -> int:
+        """Highest homology dimension stored."""
+        return len(self.diagrams[0]) - 1
+
+
+def write_diagrams(path: Path, roi_names: Sequence[str], diagrams: Sequence[Sequence[np.ndarray]]) -> None:
+    """Write a subject's diagrams: per dimension `H<k>` (all bars, ROI after ROI) and `H<k>_offsets`."""
+    arrays = {"roi_names": np.asarray(roi_names, dtype=np.str_)}
+    for k in range(len(diagrams[0])):
+        bars = [np.asarray(roi[k], dtype=np.float64).reshape(-1, 2) for roi in diagrams]
+        arrays[f"H{k}"] = np.concatenate(bars)
+        arrays[f"H{k}_offsets"] = np.concatenate([[0], np.cumsum([len(b) for b in bars])]).astype(np.int64)
+    with atomic_path(path) as partial:
+        np.savez_compressed(partial, **arrays)
+
+
+def read_diagrams(path: Path) -> SubjectDiagrams:
+    """Read a subject's diagrams.
+
+    Raises
+    ------
+    InputError
+        Missing, truncated or inconsistent file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        names = tuple(str(name) for name in arrays.pop("roi_names"))
+        dims = range(len(arrays) // 2)
+        split = [np.split(arrays[f"H{k}"].reshape(-1, 2), arrays[f"H{k}_offsets"][1:-1]) for k in dims]
+    except FileNotFoundError as error:
+        raise InputError(path, "no such file", "run `medtools homology` for this subject first") from error
+    except (OSError, ValueError, KeyError, EOFError, TypeError, IndexError, zipfile.BadZipFile) as error:
+        raise InputError(path, "not a diagram file of medtools, or damaged", "make it again") from error
+    if not split or any(len(bars) != len(names) for bars in split):
+        raise InputError(path, f"names {len(names)} ROIs but holds diagrams of another number", "make it again")
+    return SubjectDiagrams(names, [[split[k][roi] for k in dims] for roi in range(len(names))])

@@ -1,0 +1,1 @@
+"""Raw scans to analysis-ready data, one module per modality."""

@@ -1,0 +1,29 @@
+"""Modalities are discovered: every folder beside this file with a `stage.py` is one."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medtools.core.stage import Stage
+
+_ROOMS = Path(__file__).parent
+
+
+def modalities() -> dict[str, str]:
+    """Return each modality's name and the first line of its stage's docstring, importing nothing."""
+    found = {}
+    for path in sorted(_ROOMS.glob("*/stage.py")):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        found[path.parent.name] = text.splitlines()[0] if text else ""
+    return found
+
+
+def stage(name: str) -> Stage:
+    """Import a modality's `preprocess` stage."""
+    module = importlib.import_module(f"medtools.preprocess.{name}.stage")
+    found: Stage = module.STAGE
+    return found

