@@ -30,6 +30,7 @@ lint: env  ## Style, formatting and types.
 	snakefmt --check Snakefile workflow
 	mypy
 	snakemake --lint
+	python docs/make.py --check
 
 test: lint  ## Everything quick: under 25 minutes on 2 cores.
 	OMP_NUM_THREADS=1 pytest -n $(CORES) --dist loadfile

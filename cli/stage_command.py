@@ -111,7 +111,7 @@ def _option(name: str, field: Any) -> Any:
     flags = (f"{flag}/--no-{flag[2:]}",) if hint is bool else (flag,)
     details: dict[str, Any] = {} if is_plain else {"metavar": "A,B,..."}
     option = typer.Option(
-        *flags, help=field.description, show_default=_default_text(field), rich_help_panel=_PARAMS, **details
+        *flags, help=field.description, show_default=default_text(field), rich_help_panel=_PARAMS, **details
     )
     return Annotated[hint | None, option]
 
@@ -128,7 +128,8 @@ def _plain_type(annotation: Any) -> tuple[Any, bool]:
     return str, False
 
 
-def _default_text(field: Any) -> str | bool:
+def default_text(field: Any) -> str | bool:
+    """Return a parameter's default as the help shows it, or False where there is nothing to show."""
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
