@@ -3,6 +3,8 @@
 
 from snakemake.utils import min_version
 
+from medtools.workflow import note_owner, adapt_to_site
+
 min_version("9.12")
 
 
@@ -15,6 +17,11 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/homology.smk"
+
+
+onstart:
+    note_owner()
+    adapt_to_site(workflow.executor_settings)
 
 
 rule all:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Callable
 
 import typer
@@ -50,9 +49,9 @@ def guarded(work: Callable[[], None], debug: bool = False) -> None:
 
 
 def _stop(message: str, code: int, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    sys.stderr.write(f"error: {message}\n")
+    from medtools.core.log import fail
+
+    fail(message, trace=debug)
     raise typer.Exit(code)
 
 

@@ -50,6 +50,15 @@ class LazyGroup(TyperGroup):
         """Return the entries; groups that discover their commands override this."""
         return self.entries
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands panel by panel, where the help is plain text."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, entry in self.table().items():
+            panels.setdefault(entry.panel, []).append((name, entry.help))
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Make the help from the table."""
         ctx._medtools_listing = True

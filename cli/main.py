@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from medtools.cli.lazy import HELP_FLAGS, Entry, LazyGroup, attribute
 
 import medtools
+from medtools.cli.lazy import HELP_FLAGS, Entry, LazyGroup, attribute
 
 _STAGES, _INSPECT = "Stages", "Inspect"
 
@@ -37,6 +38,11 @@ class Root(LazyGroup):
         "explain": Entry("Show what a model's decision rests on.", _stage_group("explain"), _STAGES),
         "reproduce": Entry("A paper's tables and figures for a cohort.", _stage_group("reproduce"), _STAGES),
         "systems": Entry("List the systems; show or cite one.", attribute("medtools.cli.systems", "command"), _INSPECT),
+        "provenance": Entry(
+            "Which commands made a file, and whether it still stands.",
+            attribute("medtools.cli.provenance", "command"),
+            _INSPECT,
+        ),
     }
 
 
@@ -47,6 +53,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings=HELP_FLAGS,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich's panels takes longer than everything else that --help does
     epilog="Example: medtools homology data/ --tr 3000 --out results/",
 )
 
@@ -68,4 +75,6 @@ def _root(
 
 def run() -> None:
     """Entry point of the `medtools` script."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a name must not stop a message
     app()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
 from medtools.cli.guard import guarded
 from medtools.cli.lazy import HELP_FLAGS, command_of
 
@@ -92,7 +93,7 @@ def _signature(stage: Stage) -> inspect.Signature:
         argument = typer.Argument(metavar="INPUT", help=stage.inputs, show_default=False)
         fields["inputs"] = (Annotated[list[Path] | None, argument], None)
     folder = typer.Option("--out", "-o", help="Folder for the results.", rich_help_panel=_FILES)
-    fields["out"] = (Annotated[Path, folder], Path(stage.section))
+    fields["out"] = (Annotated[Path, folder], Path(stage.folder or stage.section))
     own = options_of(stage.params)
     shared = {**_COMMON, **(_COHORT if stage.cohort else {})}
     clash = (own.keys() | fields.keys()) & shared.keys() | (own.keys() & fields.keys())

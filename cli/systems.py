@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from medtools.cli.guard import guarded
-from medtools.cli.lazy import HELP_FLAGS, command_of
 
 import medtools
+from medtools.cli.guard import guarded
+from medtools.cli.lazy import HELP_FLAGS, command_of
 
 app = typer.Typer(
     help="List the systems; show or cite one.",

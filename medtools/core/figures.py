@@ -6,7 +6,7 @@ import contextlib
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from cycler import cycler
@@ -65,29 +65,46 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure that lays itself out and belongs to no window system or global state.
+def new_figure(width: float, height: float, *, layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
+    """Return an empty figure that belongs to no window system or global state.
 
     Parameters
     ----------
     width, height : float
         Size in inches.
+    layout : {"constrained", "compressed"}
+        How `settle` places the parts; "compressed" is for one grid of square panels.
 
     Returns
     -------
     matplotlib.figure.Figure
-        With constrained layout and an Agg canvas.
+        With an Agg canvas.
     """
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
 def head(figure: Figure, title: str) -> None:
     """Write the title of a whole figure at its upper left, broken into lines that fit its width."""
-    letters = int(figure.get_figwidth() * 72 / (0.7 * rcParams["figure.titlesize"]))
+    letters = int(figure.get_figwidth() * 72 / (0.75 * rcParams["figure.titlesize"]))
     lines = [textwrap.fill(line, letters) for line in title.splitlines()]
     figure.suptitle("\n".join(lines), x=0.01, ha="left")
+
+
+def settle(figure: Figure) -> Figure:
+    """Lay a finished figure out and fix every part in its place; return the same figure.
+
+    Matplotlib would lay it out again each time it is drawn, with a slightly other result each time: a figure
+    saved twice would differ from itself.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        # The second pass knows how large square panels came out in the first.
+        engine.execute(figure)
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    return figure
 
 
 def save_figure(figure: Figure, path: str | Path, *, dpi: float = 150) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medtools.core.atomic import relative_path
 from medtools.core.errors import InputError
 from medtools.core.tables import MISSING, read_tsv, write_tsv
 
 REQUIRED = ("id", "subject")
+_NAME_BYTES = 200  # file systems take 255, a suffix included
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,10 @@ def read_manifest(path: str | Path, path_columns: Sequence[str] = ()) -> Manifes
 
 def write_manifest(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a manifest; values of type Path are stored relative to the manifest's folder."""
-    folder = Path(path).resolve().parent
+    folder = Path(path).parent
     relative = [
         {
-            key: Path(os.path.relpath(Path(value).resolve(), folder)).as_posix() if isinstance(value, Path) else value
+            key: relative_path(value, folder) if isinstance(value, Path) else value
             for key, value in row.items()
         }
         for row in rows
@@ -106,8 +107,12 @@ def write_manifest(path: str | Path, columns: Sequence[str], rows: Iterable[Mapp
 
 
 def safe_name(text: str) -> bool:
-    """Tell whether `text` can name files: not empty, no path separator, no leading dot, printable."""
-    return bool(text) and text[0] != "." and text.isprintable() and not set(text) & set("/\\") and len(text) <= 200
+    """Tell whether `text` can name files: not empty, no path separator, no leading dot or dash, printable, not long."""
+    return text[:1] not in ("", ".", "-") and text.isprintable() and not set(text) & set("/\\") and _is_short(text)
+
+
+def _is_short(name: str) -> bool:
+    return len(name.encode("utf-8", "replace")) <= _NAME_BYTES
 
 
 def _row(manifest: Path, cells: dict[str, str], path_columns: Sequence[str]) -> Row:
@@ -127,8 +132,11 @@ def _row(manifest: Path, cells: dict[str, str], path_columns: Sequence[str]) -> 
 
 def _inside(manifest: Path, identifier: str, column: str, text: str) -> Path:
     """Resolve a path of the manifest, refusing whatever leaves its folder (also through links)."""
-    folder = manifest.resolve().parent
-    target = (folder / text).resolve()
+    folder = manifest.parent.resolve()
+    try:
+        target = (folder / text).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a NUL character
+        raise InputError(manifest, f"row {identifier!r}, column {column!r}: {text!r} is no path of a file") from error
     if not target.is_relative_to(folder):
         raise InputError(
             manifest,

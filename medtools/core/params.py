@@ -124,7 +124,7 @@ def read_yaml(path: Path) -> Any:
         raise InputError(path, "is a folder, expected a YAML file") from error
     except UnicodeDecodeError as error:
         raise InputError(path, f"not UTF-8 text (byte {error.start})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also a date such as 2024-02-31
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise InputError(path, f"not valid YAML{place}: {getattr(error, 'problem', error)}") from error
@@ -159,8 +159,8 @@ def _assignment(text: str) -> tuple[str, Any]:
     if not separator or not key.strip():
         raise InputError("--set", f"expected key=value, found {text!r}")
     try:
-        return key.strip().replace("-", "_"), yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return key.strip().replace("-", "_"), yaml.load(value, Loader=_LOADER)  # noqa: S506 (a safe loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError("--set", f"value of {key.strip()} is not YAML: {value!r}") from error
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import medtools
-from medtools.core.atomic import write_json
+from medtools.core.atomic import relative_path, write_json
 from medtools.core.errors import InputError
 
 FORMAT = 1
@@ -37,20 +36,23 @@ class Fingerprint:
     def differences(self, record: Mapping[str, Any]) -> list[str]:
         """List in words what differs from an earlier `record`, parameters first."""
         found = [
-            f"{key} was {record.get('params', {}).get(key)!r}, now {self.params.get(key)!r}"
-            for key in sorted({*self.params, *record.get("params", {})})
-            if record.get("params", {}).get(key) != self.params.get(key)
+            f"{key} was {record['params'].get(key)!r}, now {self.params.get(key)!r}"
+            for key in sorted({*self.params, *record["params"]})
+            if record["params"].get(key) != self.params.get(key)
         ]
-        if record.get("seed") != self.seed:
-            found.append(f"seed was {record.get('seed')}, now {self.seed}")
-        if record.get("medtools") != self.version:
-            found.append(f"medtools was {record.get('medtools')}, now {self.version}")
+        if record["seed"] != self.seed:
+            found.append(f"seed was {record['seed']}, now {self.seed}")
+        if record["medtools"] != self.version:
+            found.append(f"medtools was {record['medtools']}, now {self.version}")
         return found
 
     def same_inputs(self, record: Mapping[str, Any]) -> bool:
-        """Tell whether `record` was made from inputs of the same content."""
-        before = sorted(entry["sha256"] for entry in record.get("inputs", []))
-        return before == sorted(self.inputs.values())
+        """Tell whether `record` was made from files of the same names and content, in the same order.
+
+        Folders do not count: data may move. The order does, since it tells which file is whose.
+        """
+        before = [(PurePosixPath(entry["path"]).name, entry["sha256"]) for entry in record["inputs"]]
+        return before == [(Path(name).name, digest) for name, digest in self.inputs.items()]
 
 
 def sha256(path: Path) -> str:
@@ -91,11 +93,11 @@ def write_record(
         "params": dict(fingerprint.params),
         "seed": fingerprint.seed,
         "inputs": [
-            {"path": _relative(Path(name), path.parent), "sha256": digest}
+            {"path": relative_path(name, path.parent), "sha256": digest}
             for name, digest in fingerprint.inputs.items()
         ],
         "outputs": [
-            {"path": _relative(output, path.parent), "bytes": output.stat().st_size, "sha256": sha256(output)}
+            {"path": relative_path(output, path.parent), "bytes": output.stat().st_size, "sha256": sha256(output)}
             for output in outputs
         ],
         "python": platform.python_version(),
@@ -110,16 +112,35 @@ def read_record(path: Path) -> dict[str, Any] | None:
     """Read a record, or return None where there is none that can be trusted."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+    return record if isinstance(record, dict) and record.get("format") == FORMAT and _is_whole(record) else None
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    """Tell whether a record has what later runs rely on; somebody may have edited it."""
+    if record.get("status") == "failed":
+        return isinstance(record.get("cause"), str)
+    files = [*_entries(record, "inputs"), *_entries(record, "outputs")]
+    named = all(isinstance(entry.get("path"), str) and isinstance(entry.get("sha256"), str) for entry in files)
+    return (
+        record.get("status") == "complete"
+        and named
+        and isinstance(record.get("params"), dict)
+        and {"stage", "seed", "medtools", "inputs", "outputs"} <= record.keys()
+    )
+
+
+def _entries(record: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    entries = record.get(key)
+    return [entry if isinstance(entry, dict) else {} for entry in entries] if isinstance(entries, list) else [{}]
 
 
 def outputs_stand(path: Path, record: Mapping[str, Any]) -> bool:
     """Tell whether every output named in the record at `path` is there, with its size and content."""
     for entry in record.get("outputs", []):
         output = path.parent / entry["path"]
-        if not output.is_file() or output.stat().st_size != entry["bytes"] or sha256(output) != entry["sha256"]:
+        if not output.is_file() or output.stat().st_size != entry.get("bytes") or sha256(output) != entry["sha256"]:
             return False
     return True
 
@@ -138,7 +159,3 @@ def _version_or_none(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

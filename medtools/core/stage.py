@@ -11,20 +11,26 @@ record holds.
 from __future__ import annotations
 
 import importlib
+import os
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medtools.core.atomic import remove_orphans, write_json
-from medtools.core.errors import InputError, PartialError, RefusedError
+from medtools.core.atomic import relative_path, remove_orphans, write_json
+from medtools.core.errors import InputError, MedtoolsError, PartialError, RefusedError
 from medtools.core.limits import Deadline, Estimate, check_memory, peak_memory_bytes
 from medtools.core.log import LOGGER
 from medtools.core.params import Params
 from medtools.core.progress import track
 from medtools.core.provenance import FORMAT, Fingerprint, hash_inputs, outputs_stand, read_record, write_record
-from medtools.core.tables import write_tsv
+from medtools.core.tables import read_tsv, write_tsv
+
+FAILURES = "failures.tsv"
+_CAUSES_SHOWN = 20
+_NOT_IN_NAMES = ("Cc", "Cs")  # control characters, and bytes that are not UTF-8
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Stage:
         Whether it works sample by sample through `job.for_each`.
     record : str
         Name of its record, `<record>.json`; by default its first word.
+    folder : str
+        Default of `--out`; by default the name of the record.
     example : str
         A command line for the end of the help.
     """
@@ -64,6 +72,7 @@ class Stage:
     estimate: Callable[[Job], Estimate] | None = None
     cohort: bool = False
     record: str = ""
+    folder: str = ""
     example: str = ""
 
     @property
@@ -112,7 +121,10 @@ class Job:
     only : tuple of str
         Identifiers to which a cohort stage is restricted; empty means all.
     tolerate : bool
-        Record a sample's failure in its record and go on as if it had been processed (workflow).
+        Record a sample's failure in its record and go on as if it had been processed, and replace samples made by
+        other parameters (workflow: the configuration decides).
+    total, redone : int
+        Samples gone through, and how many of them were not skipped.
     """
 
     stage: Stage
@@ -131,14 +143,23 @@ class Job:
     outputs: list[Path] = field(default_factory=list)
     read: dict[str, str] = field(default_factory=dict)
     failures: dict[str, InputError] = field(default_factory=dict)
+    total: int = 0
+    redone: int = 0
 
     def wrote(self, *paths: Path) -> None:
         """Name finished outputs; they enter the stage's record."""
         self.outputs.extend(paths)
 
     def fingerprint(self, inputs: Mapping[str, str]) -> Fingerprint:
-        """Return what decides the result for these hashed inputs."""
-        return Fingerprint(self.stage.name, self.params.model_dump(mode="json"), dict(inputs), self.seed)
+        """Return what decides the result for these hashed inputs.
+
+        Paths among the parameters count as seen from `out`, so that all may move together.
+        """
+        values = self.params.model_dump(mode="json")
+        for key in values:
+            value = getattr(self.params, key)
+            values[key] = relative_path(value, self.out) if isinstance(value, Path) else values[key]
+        return Fingerprint(self.stage.name, values, dict(inputs), self.seed)
 
     def for_each(
         self, samples: Sequence[Sample], work: Callable[[Sample], Iterable[Path]], description: str
@@ -147,7 +168,7 @@ class Job:
 
         A sample that raises `InputError` is noted in `failures.tsv` and the rest goes on. A sample whose record
         still holds is skipped. Records made with other parameters are refused before any work begins, unless
-        `overwrite` is set.
+        `overwrite` or `tolerate` is set.
 
         Parameters
         ----------
@@ -158,27 +179,33 @@ class Job:
             Text of the progress bar.
         """
         chosen = _restrict(samples, self.only)
-        if not self.overwrite:
+        if not (self.overwrite or self.tolerate):
+            fingerprint = self.fingerprint({})
             for sample in chosen:
-                _refuse_other_params(sample.record, self.fingerprint({}))
-        before = len(self.failures)
-        standing = [s for s in track(chosen, description) if self._process(s, work)]
-        _report(self, len(chosen), len(self.failures) - before)
+                _refuse_other_params(sample.record, fingerprint)
+        self.total += len(chosen)
+        failed, redone = len(self.failures), self.redone
+        standing = [sample for sample in track(chosen, description) if self._process(sample, work)]
+        _report(self, len(chosen), len(self.failures) - failed, self.redone - redone)
         return standing
 
     def _process(self, sample: Sample, work: Callable[[Sample], Iterable[Path]]) -> bool:
         self.deadline.check()
+        outputs: list[Path] = []
         try:
             fingerprint = self.fingerprint(hash_inputs(sample.inputs))
             self.read.update(fingerprint.inputs)
             if not self.overwrite and _holds(sample.record, fingerprint):
-                LOGGER.debug("%s: up to date", sample.id)
+                LOGGER.debug("%s: up to date", sample.id, extra=self._about(sample))
                 self.wrote(sample.record)
                 return True
-            _drop(sample.record)
-            outputs, usage = _measured(lambda: list(work(sample)))
+            self.redone += 1
+            (self.out / self.stage.record_name).unlink(missing_ok=True)
+            _drop(sample.record, self.out)
+            _, usage = _measured(lambda: _collect(work(sample), outputs))
             write_record(sample.record, fingerprint, outputs, command=self.command, extra=usage | _compute(self))
         except InputError as error:
+            _remove(outputs)
             self._fail(sample, error)
             return False
         self.wrote(sample.record)
@@ -188,10 +215,15 @@ class Job:
         self.failures[sample.id] = error
         if self.tolerate:
             failed = {"format": FORMAT, "stage": self.stage.name, "status": "failed", "cause": str(error)}
-            write_json(sample.record, {**failed, "params": self.params.model_dump(mode="json"), "seed": self.seed})
+            write_json(sample.record, {**failed, "params": dict(self.fingerprint({}).params), "seed": self.seed})
             self.wrote(sample.record)
-        if len(self.failures) <= 20:
-            LOGGER.warning("%s", error)
+        elif self.total == 1:
+            return  # the error that ends the command says it
+        if len(self.failures) <= _CAUSES_SHOWN:
+            LOGGER.warning("%s", _named(sample.id, error), extra=self._about(sample))
+
+    def _about(self, sample: Sample) -> dict[str, str]:
+        return {"stage": self.stage.name, "sample": sample.id}
 
 
 def execute(stage: Stage, job: Job) -> None:
@@ -206,32 +238,53 @@ def execute(stage: Stage, job: Job) -> None:
     PartialError
         Some samples of a cohort failed; `failures.tsv` names each.
     """
+    _check_names(job)
+    if stage.cohort:
+        _execute_cohort(stage, job)
+    else:
+        _execute_whole(stage, job)
+
+
+def _execute_cohort(stage: Stage, job: Job) -> None:
     record = job.out / stage.record_name
-    whole = not job.only
-    if not stage.cohort:
-        job.read = hash_inputs(stage.reads(job) if stage.reads else job.inputs)
-        if not job.overwrite:
-            _refuse_other_params(record, job.fingerprint(job.read))
-            if _holds(record, job.fingerprint(job.read)):
-                LOGGER.info("%s: up to date in %s (use --overwrite to redo it)", stage.name, job.out)
-                return
+    if not (job.overwrite or job.tolerate):
+        _refuse_other_params(record, job.fingerprint({}))
+    _make_ready(stage, job)
+    _, usage = _measured(lambda: stage.run(job))
+    if not job.only:
+        _write_failures(job)
+        fingerprint = job.fingerprint(job.read)
+        if job.outputs and (job.redone or not _holds(record, fingerprint)):
+            write_record(record, fingerprint, job.outputs, command=job.command, extra=usage | _compute(job))
+    _conclude(job)
+
+
+def _execute_whole(stage: Stage, job: Job) -> None:
+    record = job.out / stage.record_name
+    fingerprint = job.fingerprint(hash_inputs(stage.reads(job) if stage.reads else job.inputs))
+    if not job.overwrite:
+        _refuse_other_params(record, fingerprint)
+        if _holds(record, fingerprint):
+            LOGGER.info("%s: up to date in %s (use --overwrite to redo it)", stage.name, job.out)
+            return
+    _make_ready(stage, job)
+    _drop(record, job.out)
+    try:
+        _, usage = _measured(lambda: stage.run(job))
+    except MedtoolsError:
+        _remove(job.outputs)
+        raise
+    write_record(record, fingerprint, job.outputs, command=job.command, extra=usage | _compute(job))
+
+
+def _make_ready(stage: Stage, job: Job) -> None:
+    """Refuse what cannot be done, then clear the place."""
     if stage.estimate is not None:
         check_memory(stage.estimate(job), job.max_memory)
     job.out.mkdir(parents=True, exist_ok=True)
+    if not os.access(job.out, os.W_OK | os.X_OK):
+        raise InputError(job.out, "no permission to write here", "choose another --out")
     remove_orphans(job.out)
-    if stage.cohort and whole:
-        (job.out / "failures.tsv").unlink(missing_ok=True)
-        record.unlink(missing_ok=True)
-    elif not stage.cohort:
-        _drop(record)
-    _, usage = _measured(lambda: stage.run(job))
-    if job.failures and whole:
-        table = job.out / "failures.tsv"
-        write_tsv(table, ["id", "cause"], [{"id": key, "cause": str(error)} for key, error in job.failures.items()])
-        job.wrote(table)
-    if job.outputs and whole:
-        write_record(record, job.fingerprint(job.read), job.outputs, command=job.command, extra=usage | _compute(job))
-    _conclude(job)
 
 
 def planned(stage: Stage, job: Job) -> str:
@@ -263,6 +316,13 @@ def _holds(record_path: Path, fingerprint: Fingerprint) -> bool:
     return fingerprint.same_inputs(record) and outputs_stand(record_path, record)
 
 
+def _check_names(job: Job) -> None:
+    """Refuse names that no record could hold."""
+    for path in (*job.inputs, job.out):
+        if any(unicodedata.category(character) in _NOT_IN_NAMES for character in str(path)):
+            raise InputError(path, "the name holds control characters or is not UTF-8", "rename it")
+
+
 def _refuse_other_params(record_path: Path, fingerprint: Fingerprint) -> None:
     record = read_record(record_path)
     differences = fingerprint.differences(record) if record is not None and record["status"] == "complete" else []
@@ -273,15 +333,23 @@ def _refuse_other_params(record_path: Path, fingerprint: Fingerprint) -> None:
         )
 
 
-def _drop(record_path: Path) -> None:
-    """Remove a record that no longer holds with the outputs it names, lest they be taken for new ones."""
+def _drop(record_path: Path, root: Path) -> None:
+    """Remove a record that no longer holds with the outputs it names below `root`, lest they be taken for new ones."""
     record = read_record(record_path)
     record_path.unlink(missing_ok=True)
-    folder = record_path.parent.resolve()
-    for entry in (record or {}).get("outputs", []):
-        output = (folder / entry["path"]).resolve()
-        if output.is_relative_to(folder.parent):
-            output.unlink(missing_ok=True)
+    named = [record_path.parent / entry["path"] for entry in (record or {}).get("outputs", [])]
+    _remove([path for path in named if path.resolve().is_relative_to(root.resolve())])
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _collect(paths: Iterable[Path], into: list[Path]) -> None:
+    """Note each path as soon as it is written, so that what a failure leaves is known."""
+    for path in paths:
+        into.append(path)
 
 
 def _measured(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
@@ -298,17 +366,40 @@ def _compute(job: Job) -> dict[str, Any]:
     return {"threads": job.threads, "device": job.device}
 
 
-def _report(job: Job, total: int, failed: int) -> None:
-    LOGGER.info("%s: %d of %d samples complete in %s", job.stage.name, total - failed, total, job.out)
+def _report(job: Job, total: int, failed: int, redone: int) -> None:
+    if failed == total == 1 and not job.tolerate:
+        return
+    note = "" if redone else ", all up to date (use --overwrite to redo them)"
+    found = f"{total - failed} of {total} samples complete in {job.out}{note}"
+    LOGGER.info("%s: %s", job.stage.name, found, extra={"stage": job.stage.name})
+
+
+def _named(identifier: str, error: InputError) -> str:
+    return str(error) if identifier in str(error) else f"{identifier}: {error}"
+
+
+def _write_failures(job: Job) -> None:
+    """Rewrite this stage's rows of `failures.tsv`; other stages with the same --out keep theirs."""
+    path = job.out / FAILURES
+    try:
+        rows = [row for row in read_tsv(path)[1] if row.get("stage") != job.stage.name]
+    except InputError:
+        rows = []
+    rows += [{"id": key, "cause": str(e), "stage": job.stage.name} for key, e in job.failures.items()]
+    if rows:
+        write_tsv(path, ["id", "cause", "stage"], rows)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _conclude(job: Job) -> None:
     if not job.failures or job.tolerate:
         return
-    complete = [path for path in job.outputs if path.name != "failures.tsv"]
-    if complete and not job.only:
-        raise PartialError(f"{len(job.failures)} samples failed; {job.out / 'failures.tsv'} names each cause")
+    failed = len(job.failures)
     first = next(iter(job.failures.values()))
-    if len(job.failures) == 1:
+    named = "the warnings above name" if job.only else f"{job.out / FAILURES} names"
+    if failed < job.total:
+        raise PartialError(f"{failed} of {job.total} samples failed; {named} each cause")
+    if len({str(error) for error in job.failures.values()}) == 1:
         raise first
-    raise InputError(job.out / "failures.tsv", f"all {len(job.failures)} samples failed, the first with: {first}")
+    raise InputError("INPUT", f"all {failed} samples failed, the first with: {first}", f"{named} each cause")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,15 +37,16 @@ def read_tsv(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
         raise InputError(path, "is a folder, expected a tab-separated table") from error
     except UnicodeDecodeError as error:
         raise InputError(path, f"not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    # Only line feeds end a line: str.splitlines() would also split a cell at U+2028 and its like.
+    lines = [(number, line.split("\t")) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if not lines:
         raise InputError(path, "empty table")
-    header, *body = csv.reader((line for _, line in lines), delimiter="\t", quoting=csv.QUOTE_NONE)
+    header = lines[0][1]
     repeated = {name for name in header if header.count(name) > 1}
     if repeated:
         raise InputError(path, f"column {sorted(repeated)[0]!r} appears more than once")
     rows = []
-    for (number, _), cells in zip(lines[1:], body, strict=True):
+    for number, cells in lines[1:]:
         if len(cells) != len(header):
             raise InputError(path, f"line {number} has {len(cells)} cells, the header has {len(header)}")
         rows.append(dict(zip(header, cells, strict=True)))

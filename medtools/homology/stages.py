@@ -27,6 +27,7 @@ STAGES = {
         inputs="The manifest whose subjects to compare.",
         cohort=True,
         record="ps",
+        folder="homology",
         example="medtools homology ps data/manifest.tsv --out results/",
     ),
     "plot": Stage(

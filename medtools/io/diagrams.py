@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from medtools.core.atomic import atomic_path
 from medtools.core.errors import InputError
 
 Diagrams = list[np.ndarray]
+
+_DAMAGE = (
+    OSError, ValueError, KeyError, EOFError, TypeError, IndexError, RuntimeError, MemoryError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,23 @@ class SubjectDiagrams:
     def max_dim(self) -> int:
         """Highest homology dimension stored."""
         return len(self.diagrams[0]) - 1
+
+
+def common_rois(stored: Mapping[str, SubjectDiagrams]) -> tuple[str, ...]:
+    """Return the ROI names that all subjects share.
+
+    Raises
+    ------
+    InputError
+        A subject has other ROIs or dimensions than the first.
+    """
+    (first_id, first), *others = stored.items()
+    for identifier, other in others:
+        if other.roi_names != first.roi_names or other.max_dim != first.max_dim:
+            found = f"its diagrams have {len(other.roi_names)} ROIs up to H{other.max_dim}"
+            expected = f"those of {first_id!r} {len(first.roi_names)} up to H{first.max_dim}, or other names"
+            raise InputError(identifier, f"{found}, {expected}", "compare series of one parcellation")
+    return first.roi_names
 
 
 def write_diagrams(path: Path, roi_names: Sequence[str], diagrams: Sequence[Sequence[np.ndarray]]) -> None:
@@ -63,7 +86,7 @@ def read_diagrams(path: Path) -> SubjectDiagrams:
         split = [np.split(arrays[f"H{k}"].reshape(-1, 2), arrays[f"H{k}_offsets"][1:-1]) for k in dims]
     except FileNotFoundError as error:
         raise InputError(path, "no such file", "run `medtools homology` for this subject first") from error
-    except (OSError, ValueError, KeyError, EOFError, TypeError, IndexError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise InputError(path, "not a diagram file of medtools, or damaged", "make it again") from error
     if not split or any(len(bars) != len(names) for bars in split):
         raise InputError(path, f"names {len(names)} ROIs but holds diagrams of another number", "make it again")

@@ -24,7 +24,15 @@ def write_matrix(path: Path, names: Sequence[str], matrix: NDArray[np.float64], 
     matrix : (n, n) float64
     corner : str
         What the names are: `roi` or `subject`.
+
+    Raises
+    ------
+    InputError
+        A name that cannot stand in a table.
     """
+    for name in names:
+        if set(name) & set("\t\r\n"):
+            raise InputError(path, f"the name {name!r} holds a tab or a line break", f"rename the {corner}")
     lines = ["\t".join([corner, *names])]
     lines += ["\t".join([name, *map(repr, row)]) for name, row in zip(names, matrix.tolist(), strict=True)]
     write_text(path, "\n".join(lines) + "\n")

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from medtools import __version__
 from medtools.core.errors import InputError
-from medtools.workflow import load_data_sets
+from medtools.workflow import load_data_sets, release_stale_lock
 
 SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
+
+release_stale_lock()
 
 try:
     DATA_SETS = load_data_sets(config, SCHEMA)
@@ -48,7 +50,9 @@ def demo_source(wildcards):
 
 def batch_samples(wildcards):
     """The samples of one batch, as command-line words."""
-    return " ".join(f"--sample '{name}'" for name in data_set(wildcards).batches[wildcards.batch])
+    return " ".join(
+        f"--sample '{name}'" for name in data_set(wildcards).batches[wildcards.batch]
+    )
 
 
 def all_batches(wildcards):
@@ -60,7 +64,9 @@ def all_batches(wildcards):
 def all_networks(wildcards):
     """PS of every network of a data set."""
     networks = data_set(wildcards).networks
-    return expand("results/{d}/homology/PS/{n}/ps.json", d=wildcards.dataset, n=networks)
+    return expand(
+        "results/{d}/homology/PS/{n}/ps.json", d=wildcards.dataset, n=networks
+    )
 
 
 TARGETS = {
@@ -73,4 +79,8 @@ TARGETS = {
 
 def all_targets():
     """Everything the configuration asks for."""
-    return [target for found in DATA_SETS.values() for target in TARGETS[found.system](found)]
+    return [
+        target
+        for found in DATA_SETS.values()
+        for target in TARGETS[found.system](found)
+    ]

@@ -8,12 +8,10 @@ rule homology:
         touch("results/{dataset}/homology/batches/{batch}.done"),
     log:
         "logs/{dataset}/homology/{batch}.log",
-    conda:
-        "../../environment.yml"
     benchmark:
         "logs/{dataset}/homology/{batch}.benchmark.tsv"
-    group:
-        "homology"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=memory(1500),
@@ -42,10 +40,10 @@ rule ps:
         ),
     log:
         "logs/{dataset}/ps/{network}.log",
-    conda:
-        "../../environment.yml"
     benchmark:
         "logs/{dataset}/ps/{network}.benchmark.tsv"
+    conda:
+        "../../environment.yml"
     threads: 2
     resources:
         mem_mb=memory(2000),
