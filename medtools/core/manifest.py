@@ -97,10 +97,7 @@ def write_manifest(path: str | Path, columns: Sequence[str], rows: Iterable[Mapp
     """Write a manifest; values of type Path are stored relative to the manifest's folder."""
     folder = Path(path).parent
     relative = [
-        {
-            key: relative_path(value, folder) if isinstance(value, Path) else value
-            for key, value in row.items()
-        }
+        {key: relative_path(value, folder) if isinstance(value, Path) else value for key, value in row.items()}
         for row in rows
     ]
     write_tsv(path, columns, relative)

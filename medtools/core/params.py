@@ -130,6 +130,11 @@ def read_yaml(path: Path) -> Any:
         raise InputError(path, f"not valid YAML{place}: {getattr(error, 'problem', error)}") from error
 
 
+def values_yaml(params: Params) -> str:
+    """Write parameters as used, as YAML that `--config` takes."""
+    return yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, default_flow_style=None)
+
+
 def defaults_yaml(model: type[Params]) -> str:
     """Write a model's defaults as YAML, each key preceded by its description, ready for `--config`.
 

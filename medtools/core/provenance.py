@@ -93,8 +93,7 @@ def write_record(
         "params": dict(fingerprint.params),
         "seed": fingerprint.seed,
         "inputs": [
-            {"path": relative_path(name, path.parent), "sha256": digest}
-            for name, digest in fingerprint.inputs.items()
+            {"path": relative_path(name, path.parent), "sha256": digest} for name, digest in fingerprint.inputs.items()
         ],
         "outputs": [
             {"path": relative_path(output, path.parent), "bytes": output.stat().st_size, "sha256": sha256(output)}
@@ -143,6 +142,28 @@ def outputs_stand(path: Path, record: Mapping[str, Any]) -> bool:
         if not output.is_file() or output.stat().st_size != entry.get("bytes") or sha256(output) != entry["sha256"]:
             return False
     return True
+
+
+def holds(path: Path, fingerprint: Fingerprint) -> bool:
+    """Tell whether the record at `path` says that outputs of this fingerprint stand, and they do."""
+    record = read_record(path)
+    if record is None or record["status"] != "complete" or fingerprint.differences(record):
+        return False
+    return fingerprint.same_inputs(record) and outputs_stand(path, record)
+
+
+def drop(path: Path, root: Path) -> None:
+    """Remove a record that no longer holds with the outputs it names below `root`, lest they be taken for new ones."""
+    record = read_record(path)
+    path.unlink(missing_ok=True)
+    named = [path.parent / entry["path"] for entry in (record or {}).get("outputs", [])]
+    remove([output for output in named if output.resolve().is_relative_to(root.resolve())])
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files, those already gone too."""
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def package_versions() -> dict[str, str]:

@@ -25,7 +25,7 @@ from medtools.core.limits import Deadline, Estimate, check_memory, peak_memory_b
 from medtools.core.log import LOGGER
 from medtools.core.params import Params
 from medtools.core.progress import track
-from medtools.core.provenance import FORMAT, Fingerprint, hash_inputs, outputs_stand, read_record, write_record
+from medtools.core.provenance import FORMAT, Fingerprint, drop, hash_inputs, holds, read_record, remove, write_record
 from medtools.core.tables import read_tsv, write_tsv
 
 FAILURES = "failures.tsv"
@@ -195,17 +195,17 @@ class Job:
         try:
             fingerprint = self.fingerprint(hash_inputs(sample.inputs))
             self.read.update(fingerprint.inputs)
-            if not self.overwrite and _holds(sample.record, fingerprint):
+            if not self.overwrite and holds(sample.record, fingerprint):
                 LOGGER.debug("%s: up to date", sample.id, extra=self._about(sample))
                 self.wrote(sample.record)
                 return True
             self.redone += 1
             (self.out / self.stage.record_name).unlink(missing_ok=True)
-            _drop(sample.record, self.out)
+            drop(sample.record, self.out)
             _, usage = _measured(lambda: _collect(work(sample), outputs))
             write_record(sample.record, fingerprint, outputs, command=self.command, extra=usage | _compute(self))
         except InputError as error:
-            _remove(outputs)
+            remove(outputs)
             self._fail(sample, error)
             return False
         self.wrote(sample.record)
@@ -254,7 +254,7 @@ def _execute_cohort(stage: Stage, job: Job) -> None:
     if not job.only:
         _write_failures(job)
         fingerprint = job.fingerprint(job.read)
-        if job.outputs and (job.redone or not _holds(record, fingerprint)):
+        if job.outputs and (job.redone or not holds(record, fingerprint)):
             write_record(record, fingerprint, job.outputs, command=job.command, extra=usage | _compute(job))
     _conclude(job)
 
@@ -264,15 +264,15 @@ def _execute_whole(stage: Stage, job: Job) -> None:
     fingerprint = job.fingerprint(hash_inputs(stage.reads(job) if stage.reads else job.inputs))
     if not job.overwrite:
         _refuse_other_params(record, fingerprint)
-        if _holds(record, fingerprint):
+        if holds(record, fingerprint):
             LOGGER.info("%s: up to date in %s (use --overwrite to redo it)", stage.name, job.out)
             return
     _make_ready(stage, job)
-    _drop(record, job.out)
+    drop(record, job.out)
     try:
         _, usage = _measured(lambda: stage.run(job))
     except MedtoolsError:
-        _remove(job.outputs)
+        remove(job.outputs)
         raise
     write_record(record, fingerprint, job.outputs, command=job.command, extra=usage | _compute(job))
 
@@ -309,13 +309,6 @@ def _restrict(samples: Sequence[Sample], only: tuple[str, ...]) -> list[Sample]:
     return [sample for sample in samples if not only or sample.id in only]
 
 
-def _holds(record_path: Path, fingerprint: Fingerprint) -> bool:
-    record = read_record(record_path)
-    if record is None or record["status"] != "complete" or fingerprint.differences(record):
-        return False
-    return fingerprint.same_inputs(record) and outputs_stand(record_path, record)
-
-
 def _check_names(job: Job) -> None:
     """Refuse names that no record could hold."""
     for path in (*job.inputs, job.out):
@@ -331,19 +324,6 @@ def _refuse_other_params(record_path: Path, fingerprint: Fingerprint) -> None:
         raise RefusedError(
             f"{record_path}: made by other parameters ({shown}); choose another --out, or --overwrite to replace"
         )
-
-
-def _drop(record_path: Path, root: Path) -> None:
-    """Remove a record that no longer holds with the outputs it names below `root`, lest they be taken for new ones."""
-    record = read_record(record_path)
-    record_path.unlink(missing_ok=True)
-    named = [record_path.parent / entry["path"] for entry in (record or {}).get("outputs", [])]
-    _remove([path for path in named if path.resolve().is_relative_to(root.resolve())])
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 def _collect(paths: Iterable[Path], into: list[Path]) -> None:

@@ -20,6 +20,7 @@ wildcard_constraints:
     dataset="|".join(DATA_SETS),
     network=r"[^/]+",
     batch=r"\d+-of-\d+",
+    fold=r"r\d+f\d+",
 
 
 def data_set(wildcards):
@@ -69,12 +70,28 @@ def all_networks(wildcards):
     )
 
 
-TARGETS = {
-    "mci-homology": lambda found: [
-        *expand("results/{d}/homology/PS/{n}/ps.json", d=found.name, n=found.networks),
-        f"results/{found.name}/figures/plot.json",
-    ],
-}
+def all_folds(wildcards):
+    """Every fold of a data set's training."""
+    folds = data_set(wildcards).folds
+    return expand(
+        "results/{d}/train/folds/{f}/predictions.tsv", d=wildcards.dataset, f=folds
+    )
+
+
+def homology_targets(found):
+    """PS, figures and, where they are configured, group statistics and classification."""
+    targets = expand(
+        "results/{d}/homology/PS/{n}/ps.json", d=found.name, n=found.networks
+    )
+    targets.append(f"results/{found.name}/figures/plot.json")
+    if "stats" in found.params:
+        targets.append(f"results/{found.name}/stats/stats.json")
+    if "train" in found.params:
+        targets.append(f"results/{found.name}/scores/score.json")
+    return targets
+
+
+TARGETS = {"mci-homology": homology_targets}
 
 
 def all_targets():

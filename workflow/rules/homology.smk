@@ -111,3 +111,106 @@ rule figures:
     shell:
         "medtools homology plot {input.manifest} --homology results/{wildcards.dataset}/homology"
         " --out results/{wildcards.dataset}/figures {params.options} 2> {log}"
+
+
+rule stats:
+    input:
+        manifest=manifest,
+        batches=all_batches,
+    output:
+        record="results/{dataset}/stats/stats.json",
+        summary=report(
+            "results/{dataset}/stats/summary.tsv",
+            caption="../report/stats.rst",
+            category="{dataset}",
+            subcategory="5 Group differences",
+            labels={"table": "significant pairs"},
+        ),
+        figures=report(
+            directory("results/{dataset}/stats/figures"),
+            patterns=["{figure}.png"],
+            caption="../report/pplot.rst",
+            category="{dataset}",
+            subcategory="5 Group differences",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        "logs/{dataset}/stats.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=60,
+    params:
+        options=options("stats"),
+        version=__version__,
+    shell:
+        "medtools stats mci-homology {input.manifest} --homology results/{wildcards.dataset}/homology"
+        " --out results/{wildcards.dataset}/stats {params.options} 2> {log}"
+
+
+rule train_fold:
+    input:
+        manifest=manifest,
+        batches=all_batches,
+    output:
+        "results/{dataset}/train/folds/{fold}/train.json",
+        "results/{dataset}/train/folds/{fold}/predictions.tsv",
+    log:
+        "logs/{dataset}/train/{fold}.log",
+    benchmark:
+        "logs/{dataset}/train/{fold}.benchmark.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=240,
+    params:
+        options=options("train"),
+        version=__version__,
+    shell:
+        "medtools train mci-homology {input.manifest} --sample {wildcards.fold} --threads {threads}"
+        " --homology results/{wildcards.dataset}/homology --out results/{wildcards.dataset}/train"
+        " {params.options} 2> {log}"
+
+
+rule score:
+    input:
+        folds=all_folds,
+    output:
+        record="results/{dataset}/scores/score.json",
+        scores=report(
+            "results/{dataset}/scores/scores.tsv",
+            caption="../report/scores.rst",
+            category="{dataset}",
+            subcategory="6 Classification",
+            labels={"table": "scores"},
+        ),
+        confusion=report(
+            "results/{dataset}/scores/confusion.png",
+            caption="../report/scores.rst",
+            category="{dataset}",
+            subcategory="6 Classification",
+            labels={"figure": "confusion"},
+        ),
+        roc=report(
+            "results/{dataset}/scores/roc.png",
+            caption="../report/scores.rst",
+            category="{dataset}",
+            subcategory="6 Classification",
+            labels={"figure": "ROC"},
+        ),
+    log:
+        "logs/{dataset}/score.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    params:
+        options=options("score"),
+        version=__version__,
+    shell:
+        "medtools score mci-homology results/{wildcards.dataset}/train"
+        " --out results/{wildcards.dataset}/scores {params.options} 2> {log}"

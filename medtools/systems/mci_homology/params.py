@@ -9,6 +9,7 @@ from pydantic import Field
 
 from medtools.core.params import Names, Params
 from medtools.systems.mci_homology.cohort import PER_GROUP
+from medtools.training.settings import FitSettings
 
 
 class DemoParams(Params):
@@ -31,3 +32,47 @@ class StatsParams(Params):
     fdr: Literal["none", "bh"] = Field(
         "none", description="Correction over the pairs: none as in the paper, or Benjamini-Hochberg."
     )
+
+
+class ClassifierParams(FitSettings):
+    """Training of one classifier: one network, one homology dimension, one task."""
+
+    homology: Path = Field(Path("homology"), description="Folder that `medtools homology` wrote.")
+    group: str = Field("group", description="Manifest column that names the group.")
+    network: str = Field("DMN", description="Network whose PR matrices are classified.")
+    dim: int = Field(0, ge=0, le=2, description="Homology dimension.")
+    task: str = Field("HC:EMCI", description="The two groups, first:second; the second is the positive class.")
+    features: Literal["pr", "fc"] = Field("pr", description="PR matrices, or Pearson correlation of the series.")
+    model: Literal["cnn", "densenet121", "random-forest", "logistic-regression", "majority"] = Field(
+        "cnn", description="The paper's network, or a baseline."
+    )
+    head: Literal["paper", "authors"] = Field("paper", description="Layers after the branches (cnn).")
+    branches: Literal["both", "1d", "2d"] = Field("both", description="Both branches, or one as an ablation (cnn).")
+    batch: int = Field(64, ge=1, description="Samples per step.")
+    learning_rate: float = Field(1e-3, gt=0, description="Learning rate of Adam.")
+    prune_corr: float | None = Field(
+        None, gt=0, le=1, description="Drop columns correlated above this to an earlier one (classical baselines)."
+    )
+    protocol: Literal["cv", "paper", "permutation"] = Field(
+        "cv", description="Repeated stratified folds; one 80-20 split; or cv scores under permuted labels."
+    )
+    folds: int = Field(5, ge=2, description="Folds of each repeat.")
+    repeats: int = Field(5, ge=1, description="Repeats with new folds (cv).")
+    permutations: int = Field(200, ge=1, description="Label permutations (permutation).")
+    inner_validation: float = Field(
+        0.0, ge=0, lt=0.5, description="Share of each training part that chooses the epoch; 0: the last epoch."
+    )
+
+
+class InferParams(Params):
+    """Application of a trained classifier."""
+
+    homology: Path = Field(Path("homology"), description="Folder that `medtools homology` wrote for these subjects.")
+    model: Path = Field(description="Run folder that `medtools train` wrote.")
+
+
+class ScoreParams(Params):
+    """Scores of a run, over all folds."""
+
+    resamples: int = Field(2000, ge=0, description="Bootstrap resamples of each interval; 0 leaves them out.")
+    published: Literal["none", "ADNI", "TLSA"] = Field("ADNI", description="Published row to set beside the scores.")

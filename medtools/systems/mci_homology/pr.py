@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,16 +41,39 @@ class Cohort:
         """Return the matrices of one group, in order."""
         return self.matrices[[g == group for g in self.groups]]
 
+    def restricted(self, groups: Sequence[str]) -> Cohort:
+        """Return the part of the cohort that is in these groups, in the same order."""
+        keep = [i for i, g in enumerate(self.groups) if g in groups]
+        return Cohort(
+            tuple(self.ids[i] for i in keep),
+            tuple(self.subjects[i] for i in keep),
+            tuple(self.groups[i] for i in keep),
+            self.rois,
+            self.matrices[keep],
+        )
+
 
 def read_cohort(manifest: Manifest, homology: Path, network: str, dim: int, group: str = "group") -> Cohort:
-    """Read PR of every subject of the manifest whose homology is complete.
+    """Read PR of every subject of the manifest whose homology is complete, with its group.
+
+    Raises
+    ------
+    InputError
+        Nobody has this network and dimension, two subjects have other ROIs, or a subject has no group.
+    """
+    labels = dict(zip([row.id for row in manifest.rows], manifest.labels(group), strict=True))
+    found = read_unlabelled(manifest, homology, network, dim)
+    return replace(found, groups=tuple(labels[identifier] for identifier in found.ids))
+
+
+def read_unlabelled(manifest: Manifest, homology: Path, network: str, dim: int) -> Cohort:
+    """Read PR of every subject of the manifest whose homology is complete; every group is empty.
 
     Raises
     ------
     InputError
         Nobody has this network and dimension, or two subjects have other ROIs.
     """
-    labels = dict(zip([row.id for row in manifest.rows], manifest.labels(group), strict=True))
     rows = [row for row in manifest.rows if is_complete(homology, row.id)]
     paths = [layout.pr_file(homology, row.id, network, dim) for row in rows]
     present = [(row, path) for row, path in zip(rows, paths, strict=True) if path.is_file()]
@@ -63,7 +87,7 @@ def read_cohort(manifest: Manifest, homology: Path, network: str, dim: int, grou
     return Cohort(
         ids=tuple(row.id for row, _ in present),
         subjects=tuple(row.subject for row, _ in present),
-        groups=tuple(labels[row.id] for row, _ in present),
+        groups=("",) * len(present),
         rois=rois,
         matrices=np.stack([matrix for _, matrix in loaded]),
     )
@@ -82,6 +106,14 @@ def is_complete(homology: Path, identifier: str) -> bool:
     """Tell whether a subject's diagrams and PR stand."""
     record = read_record(layout.record_file(homology / "diagrams", identifier))
     return record is not None and record["status"] == "complete"
+
+
+def homology_params(homology: Path, identifier: str) -> dict[str, Any]:
+    """Return the parameters a subject's diagrams and PR were made by."""
+    record = read_record(layout.record_file(homology / "diagrams", identifier))
+    if record is None:
+        raise InputError(homology, f"has no record of {identifier!r}", "run `medtools homology` first")
+    return dict(record["params"])
 
 
 def reads(inputs: Sequence[Path], homology: Path) -> list[Path]:

@@ -1,0 +1,1 @@
+"""Measures of quality, each with its definition, its source and its interval."""

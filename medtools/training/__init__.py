@@ -1,0 +1,1 @@
+"""The one training engine: data order, fitting, checkpoints, splits, baselines, permutation tests."""
