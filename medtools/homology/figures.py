@@ -13,24 +13,28 @@ from numpy.typing import NDArray
 
 from medtools.core.errors import InputError
 from medtools.core.figures import save_figure
+from medtools.core.params import check
 from medtools.core.progress import track
 from medtools.core.provenance import read_record
 from medtools.core.stage import Job
 from medtools.homology import layout
 from medtools.homology.embedding import sliding_window
-from medtools.homology.inputs import Subject, assign_networks, subjects_of
-from medtools.homology.params import DiagramParams, PlotParams
+from medtools.homology.inputs import Subject, assign_networks, atlas_file, only_manifest, subjects_of
+from medtools.homology.params import DiagramParams, DistanceParams, PlotParams, PsParams
 from medtools.homology.plots import cloud, diagrams, matrices
 from medtools.homology.signals import repetition_time, samples_of_lag, scaled
 from medtools.homology.summaries import betti_curve, filtration_grid
-from medtools.io.diagrams import SubjectDiagrams, read_diagrams
+from medtools.io.atlas import load_atlas
+from medtools.io.diagrams import SubjectDiagrams, common_rois, read_diagrams
 from medtools.io.matrices import read_matrix
 from medtools.io.timeseries import RoiSeries, read_series
 
 _ROIS_IN_GRID = 6
+_MOST_NAMES = 100
 _PAPER_ROIS = (
-    "post cingulate 108", "vlPFC 15", "inf cerebellum 121", "IPL 96", "occipital 106", "post cingulate 80",
+    "post cingulate 108", "inf cerebellum 121", "IPL 96", "occipital 106", "post cingulate 80", "pre-SMA 41",
 )  # fmt: skip
+"""The regions of the paper's Figure 4."""
 _UNGROUPED = "all subjects"
 _GROUND = {"l2": "L2", "linf": "L∞"}
 
@@ -48,12 +52,22 @@ class _Drawn:
     stored: SubjectDiagrams
 
 
-def draw_figures(job: Job, manifest: Path) -> None:
+def reads(job: Job) -> Iterator[Path]:
+    """List what decides the figures: the manifest, the atlas, and the records of diagrams and PS."""
+    yield only_manifest(job.inputs)
+    yield from atlas_file(job.params.atlas)
+    yield from sorted(job.params.homology.glob("diagrams/*.json"))
+    yield from sorted(job.params.homology.glob("PS/*/ps.json"))
+
+
+def run(job: Job) -> None:
     """Draw every figure into `<out>/{subjects,PR,PS,betti}/` and name it to the job."""
     params: PlotParams = job.params
+    manifest = only_manifest(job.inputs)
     everyone = list(_load(manifest, params))
     if not everyone:
         raise InputError(params.homology, f"holds no diagrams of the subjects of {manifest}", "set --homology")
+    common_rois({drawn.subject.id: drawn.stored for drawn in everyone})
     figures = [named for kind in (_subjects, _pr, _betti, _ps) for named in kind(everyone, params)]
     for name, draw in track(figures, "figures"):
         job.deadline.check()
@@ -65,10 +79,11 @@ def draw_figures(job: Job, manifest: Path) -> None:
 def _load(manifest: Path, params: PlotParams) -> Iterator[_Drawn]:
     folder = params.homology / "diagrams"
     for subject in subjects_of(manifest):
-        record = read_record(layout.record_file(folder, subject.id))
+        path = layout.record_file(folder, subject.id)
+        record = read_record(path)
         if record is None or record["status"] != "complete":
             continue
-        made_by = DiagramParams.model_validate(record["params"])
+        made_by = check(DiagramParams, record["params"], dict.fromkeys(record["params"], str(path)))
         group = subject.cells.get(params.group, _UNGROUPED)
         yield _Drawn(subject, group, made_by, read_diagrams(layout.diagrams_file(folder, subject.id)))
 
@@ -121,10 +136,20 @@ def _pr_figure(drawn: _Drawn, path: Path, network: str, dim: int) -> Figure:
         names,
         dimension=dim,
         network=network,
+        networks=_blocks(names, drawn.made_by.atlas),
         subject=f"{drawn.subject.id} ({drawn.group})",
         distance=_distance(drawn.made_by),
         unit=_unit(drawn.made_by),
     )
+
+
+def _blocks(names: Sequence[str], atlas_name: str) -> list[str] | None:
+    """Return the network of each ROI where there are too many ROIs to name."""
+    atlas = load_atlas(atlas_name)
+    network_of = dict(zip(atlas.names, atlas.networks, strict=True))
+    if len(names) <= _MOST_NAMES or any(name not in network_of for name in names):
+        return None
+    return [network_of[name] for name in names]
 
 
 def _betti(everyone: Sequence[_Drawn], params: PlotParams) -> Iterator[Named]:
@@ -150,34 +175,47 @@ def _betti_figure(everyone: Sequence[_Drawn], network: str, rows: Sequence[int])
 
 
 def _ps(everyone: Sequence[_Drawn], params: PlotParams) -> Iterator[Named]:
-    names = everyone[0].stored.roi_names
-    for folder in sorted(path.parent for path in params.homology.glob("PS/*/ps.json")):
-        if params.networks and folder.name not in params.networks:
-            continue
-        for dim in range(everyone[0].stored.max_dim + 1):
-            present = [roi for roi in names if (folder / f"{layout.file_word(roi)}_H{dim}.tsv").is_file()]
-            preferred = [roi for roi in params.rois or _PAPER_ROIS if roi in present]
-            rois = preferred if params.rois else list(dict.fromkeys([*preferred, *present]))[:_ROIS_IN_GRID]
-            draw = partial(_ps_figure, everyone, folder, rois, dim)
-            yield f"PS/{folder.name}_H{dim}", draw
+    """Yield one grid per network and, where the regions of the paper's Figure 4 are all there, that figure."""
+    folders = [path.parent for path in sorted(params.homology.glob("PS/*/ps.json"))]
+    folders = [folder for folder in folders if not params.networks or folder.name in params.networks]
+    for dim in range(everyone[0].stored.max_dim + 1):
+        files = {folder: _ps_files(folder, everyone[0].stored.roi_names, dim) for folder in folders}
+        for folder, found in files.items():
+            preferred = [roi for roi in params.rois or _PAPER_ROIS if roi in found]
+            rois = preferred if params.rois else list(dict.fromkeys([*preferred, *found]))[:_ROIS_IN_GRID]
+            if rois:
+                draw = partial(_ps_figure, everyone, [(folder, roi, found[roi]) for roi in rois], dim)
+                yield f"PS/{folder.name}_H{dim}", draw
+        named = [(folder, roi, found[roi]) for roi in _PAPER_ROIS for folder, found in files.items() if roi in found]
+        if len(named) == len(_PAPER_ROIS):
+            yield f"PS/paper-regions_H{dim}", partial(_ps_figure, everyone, named, dim)
 
 
-def _ps_figure(everyone: Sequence[_Drawn], folder: Path, rois: Sequence[str], dim: int) -> Figure:
+def _ps_files(folder: Path, names: Sequence[str], dim: int) -> dict[str, Path]:
+    paths = {roi: folder / f"{layout.file_word(roi)}_H{dim}.tsv" for roi in names}
+    return {roi: path for roi, path in paths.items() if path.is_file()}
+
+
+def _ps_figure(everyone: Sequence[_Drawn], panels: Sequence[tuple[Path, str, Path]], dim: int) -> Figure:
     groups = {drawn.subject.id: drawn.group for drawn in everyone}
-    stored = [read_matrix(folder / f"{layout.file_word(roi)}_H{dim}.tsv") for roi in rois]
+    folder = panels[0][0]
+    stored = [read_matrix(path) for _, _, path in panels]
     subjects = stored[0][0]
     missing = [subject for subject in subjects if subject not in groups]
     if missing:
         raise InputError(folder, f"holds subject {missing[0]!r}, whose diagrams are gone", "run `homology ps` again")
-    made_by = everyone[0].made_by
+    if any(other != subjects for other, _ in stored):
+        raise InputError(folder, "networks hold other subjects than each other", "run `homology ps` again")
+    record = read_record(folder / "ps.json")
+    distances = check(PsParams, (record or {}).get("params", {}), {})
     return matrices.ps_grid(
         [matrix for _, matrix in stored],
         [groups[subject] for subject in subjects],
-        rois=rois,
-        networks=[folder.name] * len(rois),
+        rois=[roi for _, roi, _ in panels],
+        networks=[place.name for place, _, _ in panels],
         dimension=dim,
-        distance=_distance(made_by),
-        unit=_unit(made_by),
+        distance=_distance(distances),
+        unit=_unit(everyone[0].made_by),
     )
 
 
@@ -195,7 +233,7 @@ def _row(drawn: _Drawn, roi: str) -> int:
     return names.index(roi)
 
 
-def _distance(made_by: DiagramParams) -> str:
+def _distance(made_by: DistanceParams) -> str:
     if made_by.distance == "bottleneck":
         return "Bottleneck distance"
     return f"Wasserstein distance (q = {made_by.order:g}, {_GROUND[made_by.ground]})"

