@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from medtools.core.params import Names, Params
+from medtools.core.params import Integers, Names, Params
 from medtools.systems.mci_homology.cohort import PER_GROUP
 from medtools.training.settings import FitSettings
 
@@ -76,3 +76,19 @@ class ScoreParams(Params):
 
     resamples: int = Field(2000, ge=0, description="Bootstrap resamples of each interval; 0 leaves them out.")
     published: Literal["none", "ADNI", "TLSA"] = Field("ADNI", description="Published row to set beside the scores.")
+
+
+class ReproduceParams(Params):
+    """The paper's tables for a cohort."""
+
+    homology: Path = Field(Path("homology"), description="Folder that `medtools homology` and `ps` wrote.")
+    group: str = Field("group", description="Manifest column that names the group.")
+    models: Names = Field(("cnn", "densenet121", "random-forest"), description="Classifiers to compare.")
+    tasks: Names = Field((), description="Pairs first:second; default: every two groups.")
+    networks: Names = Field((), description="Networks; default: all that were computed.")
+    dims: Integers = Field((0, 1, 2), description="Homology dimensions.")
+    protocol: Literal["cv", "paper"] = Field("cv", description="Repeated folds, or the paper's single split.")
+    folds: int = Field(5, ge=2, description="Folds of each repeat.")
+    repeats: int = Field(5, ge=1, description="Repeats with new folds (cv).")
+    epochs: int = Field(100, ge=1, description="Epochs of the networks.")
+    published: Literal["none", "ADNI", "TLSA"] = Field("ADNI", description="Published columns to set beside.")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from medtools.core.stage import Stage, lazy
 from medtools.homology.stages import STAGES as HOMOLOGY
-from medtools.systems.mci_homology.params import ClassifierParams, DemoParams, InferParams, ScoreParams, StatsParams
+from medtools.systems.mci_homology.params import (
+    ClassifierParams,
+    DemoParams,
+    InferParams,
+    ReproduceParams,
+    ScoreParams,
+    StatsParams,
+)
 
 _ROOM = "medtools.systems.mci_homology"
 
@@ -55,5 +62,14 @@ STAGES = {
         reads=lazy(f"{_ROOM}.scoring", "reads"),
         inputs="A run folder that `medtools train` wrote.",
         example="medtools score mci-homology run/ --out run/scores",
+    ),
+    "reproduce": Stage(
+        name="reproduce mci-homology",
+        summary="Tables 1 and 2 and the figures of the paper for a cohort, beside the published numbers.",
+        params=ReproduceParams,
+        run=lazy(f"{_ROOM}.reproduction", "run"),
+        reads=lazy(f"{_ROOM}.reproduction", "reads"),
+        inputs="The manifest of the cohort.",
+        example="medtools reproduce mci-homology data/manifest.tsv --homology results/ --out paper/",
     ),
 }
