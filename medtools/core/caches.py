@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -16,7 +17,7 @@ def make_writable() -> None:
     Cluster nodes and containers often have a read-only installation and no home; numba would refuse to start there.
     Must run before either is imported. Variables that the user has set stand.
     """
-    if os.access(Path("~").expanduser(), os.W_OK):
+    if os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111 (Path.expanduser fails for users without a home)
         return
     folder = str(_private_folder())
     os.environ.setdefault("MPLCONFIGDIR", folder)
@@ -27,7 +28,8 @@ def make_writable() -> None:
 def _private_folder() -> Path:
     """Return this user's own folder, the same in every run; never one that somebody else could have filled."""
     folder = Path(tempfile.gettempdir()) / f"medtools-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     status = folder.lstat()
     if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022:
         return folder

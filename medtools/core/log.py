@@ -64,9 +64,14 @@ def set_up(verbosity: int = 0, form: Literal["text", "json"] = "text", stream: I
     LOGGER.setLevel(logging.WARNING if verbosity < 0 else logging.DEBUG if verbosity > 0 else logging.INFO)
 
 
+def is_json() -> bool:
+    """Tell whether stderr was promised to hold JSON lines only."""
+    return any(isinstance(handler.formatter, _JsonLines) for handler in LOGGER.handlers)
+
+
 def fail(message: str, trace: bool = False) -> None:
     """Say on stderr why the command stops, in the form chosen by `set_up`; in an `except` block also with its trace."""
-    if any(isinstance(handler.formatter, _JsonLines) for handler in LOGGER.handlers):
+    if is_json():
         LOGGER.error(message, exc_info=trace)
         return
     if trace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +107,18 @@ def write_manifest(path: str | Path, columns: Sequence[str], rows: Iterable[Mapp
 def safe_name(text: str) -> bool:
     """Tell whether `text` can name files: not empty, no path separator, no leading dot or dash, printable, not long."""
     return text[:1] not in ("", ".", "-") and text.isprintable() and not set(text) & set("/\\") and _is_short(text)
+
+
+def check_recordable(path: Path) -> None:
+    """Refuse a path that no manifest or record could hold.
+
+    Raises
+    ------
+    InputError
+        It holds control characters, or bytes that are not UTF-8.
+    """
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in str(path)):
+        raise InputError(path, "the name holds control characters or is not UTF-8", "rename it")
 
 
 def _is_short(name: str) -> bool:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
-from medtools.core.log import LOGGER
+from medtools.core.log import LOGGER, is_json
 
 Item = TypeVar("Item")
 _PATIENCE_SECONDS = 2.0
@@ -26,7 +26,7 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
     total : int, optional
         How many items there are; by default `len(items)` where it has a length.
     """
-    if not sys.stderr.isatty() or not LOGGER.isEnabledFor(logging.INFO):
+    if not sys.stderr.isatty() or not LOGGER.isEnabledFor(logging.INFO) or is_json():
         yield from items
         return
     if total is None:

@@ -39,7 +39,7 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the global generators of Python, NumPy and, where it is loaded, PyTorch on every device.
+    """Seed the global generators of Python, NumPy and, where it is loaded, PyTorch on CPU and GPUs.
 
     Our own code never draws from global generators; layers (dropout, initialisation) and third-party code do.
     """
@@ -47,7 +47,10 @@ def seed_everything(seed: int) -> None:
     np.random.seed(child_seed(seed, "numpy", bits=32))
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.manual_seed(seed)
+        # torch.manual_seed would also note a stack trace for each kind of device that is not there: a millisecond.
+        torch.default_generator.manual_seed(seed)
+        if torch.version.cuda is not None:
+            torch.cuda.manual_seed_all(seed)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib
 import os
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from medtools.core.atomic import relative_path, remove_orphans, write_json
 from medtools.core.errors import InputError, MedtoolsError, PartialError, RefusedError
 from medtools.core.limits import Deadline, Estimate, check_memory, peak_memory_bytes
 from medtools.core.log import LOGGER
+from medtools.core.manifest import check_recordable
 from medtools.core.params import Params
 from medtools.core.progress import track
 from medtools.core.provenance import FORMAT, Fingerprint, drop, hash_inputs, holds, read_record, remove, write_record
@@ -30,7 +30,6 @@ from medtools.core.tables import read_tsv, write_tsv
 
 FAILURES = "failures.tsv"
 _CAUSES_SHOWN = 20
-_NOT_IN_NAMES = ("Cc", "Cs")  # control characters, and bytes that are not UTF-8
 
 
 @dataclass(frozen=True)
@@ -238,7 +237,8 @@ def execute(stage: Stage, job: Job) -> None:
     PartialError
         Some samples of a cohort failed; `failures.tsv` names each.
     """
-    _check_names(job)
+    for path in (*job.inputs, job.out):
+        check_recordable(path)
     if stage.cohort:
         _execute_cohort(stage, job)
     else:
@@ -307,13 +307,6 @@ def _restrict(samples: Sequence[Sample], only: tuple[str, ...]) -> list[Sample]:
         known = ", ".join(sample.id for sample in samples[:5])
         raise InputError("--sample", f"no sample {unknown[0]!r} in the input", f"there are {len(samples)}: {known} ...")
     return [sample for sample in samples if not only or sample.id in only]
-
-
-def _check_names(job: Job) -> None:
-    """Refuse names that no record could hold."""
-    for path in (*job.inputs, job.out):
-        if any(unicodedata.category(character) in _NOT_IN_NAMES for character in str(path)):
-            raise InputError(path, "the name holds control characters or is not UTF-8", "rename it")
 
 
 def _refuse_other_params(record_path: Path, fingerprint: Fingerprint) -> None:

@@ -104,7 +104,7 @@ def _subjects(everyone: Sequence[_Drawn], params: PlotParams) -> Iterator[Named]
         made_by = drawn.made_by
         series = read_series(drawn.subject.series, layout=made_by.layout, key=made_by.key)
         for roi in params.rois or [_strongest_loop(drawn.stored)]:
-            name = f"subjects/{drawn.subject.id}_{layout.file_word(roi)}"
+            name = f"subjects/{drawn.subject.id}/{layout.file_word(roi)}"
             yield name, partial(_overview, drawn, series, _row(drawn, roi), params.tr)
 
 
@@ -126,7 +126,7 @@ def _pr(everyone: Sequence[_Drawn], params: PlotParams) -> Iterator[Named]:
         for path in sorted((params.homology / "PR" / drawn.subject.id).glob("*_H?.tsv")):
             network, _, dim = path.stem.rpartition("_H")
             if not params.networks or network in params.networks:
-                yield f"PR/{drawn.subject.id}_{path.stem}", partial(_pr_figure, drawn, path, network, int(dim))
+                yield f"PR/{drawn.subject.id}/{path.stem}", partial(_pr_figure, drawn, path, network, int(dim))
 
 
 def _pr_figure(drawn: _Drawn, path: Path, network: str, dim: int) -> Figure:

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medtools.core.errors import InputError
-from medtools.core.log import LOGGER
-from medtools.core.manifest import read_manifest
+from medtools.core.manifest import check_recordable, read_manifest
+from medtools.core.provenance import read_record
 from medtools.core.tables import read_tsv
 from medtools.io.atlas import load_atlas, network_abbreviation, networks
 from medtools.io.discovery import find_series
 from medtools.io.timeseries import Layout, RoiSeries
 
 ALL = "all"
+_HEADER_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,44 @@ def find_subjects(inputs: Sequence[Path], layout: Layout = "auto") -> list[Subje
     subjects += [Subject(identifier, path) for identifier, path in find_series(loose, layout=layout)] if loose else []
     seen: dict[str, Path] = {}
     for subject in subjects:
+        check_recordable(subject.series)
         if subject.id in seen:
             raise InputError(subject.series, f"id {subject.id!r} is also {seen[subject.id]}", "rename one of them")
         seen[subject.id] = subject.series
-    if not inputs:
-        LOGGER.info("no INPUT given: found %d subjects in the current folder", len(subjects))
     return subjects
 
 
 def subjects_of(manifest: Path) -> list[Subject]:
-    """List the subjects of a manifest with a column `series`."""
-    return [Subject(row.id, row.paths["series"], row.cells) for row in read_manifest(manifest, ["series"]).rows]
+    """List the subjects of a manifest with a column `series`, or of the one that `medtools homology` wrote.
+
+    The latter names diagrams, and the record beside each of them the series it was made from: series may lie outside
+    the manifest's folder, which its columns may not.
+    """
+    columns, _ = read_tsv(manifest)
+    if "series" in columns or "diagrams" not in columns:
+        return [Subject(row.id, row.paths["series"], row.cells) for row in read_manifest(manifest, ["series"]).rows]
+    rows = read_manifest(manifest, ["diagrams"]).rows
+    return [Subject(row.id, _recorded_series(row.paths["diagrams"]), row.cells) for row in rows]
+
+
+def _recorded_series(diagrams: Path) -> Path:
+    path = diagrams.with_suffix(".json")
+    record = read_record(path)
+    if record is None or not record.get("inputs"):
+        raise InputError(path, "no record of how these diagrams were made", "run `medtools homology` again")
+    return path.parent / record["inputs"][0]["path"]
+
+
+def only_manifest(inputs: Sequence[Path]) -> Path:
+    """Return the one manifest among INPUT, itself or in its folder."""
+    if len(inputs) != 1:
+        raise InputError("INPUT", f"expected one manifest, found {len(inputs)}", "see --help")
+    return inputs[0] / "manifest.tsv" if inputs[0].is_dir() else inputs[0]
+
+
+def atlas_file(atlas: str) -> tuple[Path, ...]:
+    """Return the file that decides which ROI belongs to which network, none for a packaged atlas."""
+    return (Path(atlas),) if Path(atlas).is_file() else ()
 
 
 @dataclass(frozen=True)
@@ -83,10 +111,13 @@ def assign_networks(series: RoiSeries, atlas_name: str, wanted: Sequence[str]) -
     Raises
     ------
     InputError
-        An unknown network, or one of which the series has no ROI.
+        An unknown network, or one of which the series has no ROI; a name that no table could hold.
     """
     atlas = load_atlas(atlas_name)
     names = atlas.names if not series.named and len(series.roi_names) == len(atlas.names) else series.roi_names
+    unfit = [name for name in names if set(name) & set("\t\r\n")]
+    if unfit:
+        raise InputError(series.source, f"ROI name {unfit[0]!r} holds a tab or a line break", "rename it")
     everything = list(range(len(names)))
     named_networks = [name for name in wanted if name != ALL]
     if not set(names) & set(atlas.names):
@@ -105,8 +136,8 @@ def _manifest(path: Path) -> Path | None:
     candidate = path / "manifest.tsv" if path.is_dir() else path
     if candidate.suffix != ".tsv" or not candidate.is_file():
         return None
-    try:
-        columns, _ = read_tsv(candidate)
-    except InputError:
-        return candidate if candidate.name == "manifest.tsv" else None
-    return candidate if {"id", "subject", "series"} <= set(columns) or candidate.name == "manifest.tsv" else None
+    if candidate.name == "manifest.tsv":
+        return candidate
+    with candidate.open("rb") as stream:
+        header = stream.readline(_HEADER_BYTES).decode("utf-8-sig", "replace").rstrip("\r\n").split("\t")
+    return candidate if {"id", "subject", "series"} <= set(header) else None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+
+from medtools.core.errors import InputError
 
 
 def diagrams_file(folder: Path, subject: str) -> Path:
@@ -29,6 +32,21 @@ def ps_folder(out: Path, network: str) -> Path:
 def ps_file(out: Path, network: str, roi: str, dim: int) -> Path:
     """Distances between subjects for one ROI."""
     return ps_folder(out, network) / f"{file_word(roi)}_H{dim}.tsv"
+
+
+def check_distinct(names: Iterable[str], where: str | Path, what: str) -> None:
+    """Refuse names whose files would overwrite each other.
+
+    Raises
+    ------
+    InputError
+        Naming the first two, and `where` they are.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        word = file_word(name).casefold()
+        if seen.setdefault(word, name) != name:
+            raise InputError(where, f"{what} {seen[word]!r} and {name!r} would share a file", "rename one of them")
 
 
 def file_word(name: str) -> str:

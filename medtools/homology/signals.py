@@ -49,8 +49,8 @@ def repetition_time(series: RoiSeries, params: DiagramParams) -> float | None:
     return given
 
 
-def samples_of_lag(params: DiagramParams, tr_ms: float | None) -> int:
-    """Return the embedding lag in samples.
+def samples_of_lag(params: DiagramParams, tr_ms: float | None, where: str = "--lag-ms") -> int:
+    """Return the embedding lag in samples; errors name `where`.
 
     Raises
     ------
@@ -60,11 +60,11 @@ def samples_of_lag(params: DiagramParams, tr_ms: float | None) -> int:
     if params.lag_ms is None:
         return params.lag
     if tr_ms is None:
-        raise InputError("--lag-ms", "needs the repetition time, and no side-car states it", "give --tr in ms")
+        raise InputError(where, "--lag-ms needs the repetition time, and no side-car states it", "give --tr in ms")
     samples = params.lag_ms / tr_ms
     if not math.isclose(samples, round(samples), rel_tol=1e-6) or round(samples) < 1:
-        found = f"{params.lag_ms:g} ms is {samples:.4g} samples at TR {tr_ms:g} ms, not a whole number"
-        raise InputError("--lag-ms", found, f"use a multiple of {tr_ms:g}")
+        found = f"a lag of {params.lag_ms:g} ms is {samples:.4g} samples at TR {tr_ms:g} ms, not a whole number"
+        raise InputError(where, found, f"use --lag-ms with a multiple of {tr_ms:g}")
     return round(samples)
 
 
@@ -88,7 +88,7 @@ def clouds(series: RoiSeries, params: DiagramParams) -> list[NDArray[np.float64]
     InputError
         Too few samples for the window, or a lag that is not a whole number of samples.
     """
-    lag = samples_of_lag(params, repetition_time(series, params))
+    lag = samples_of_lag(params, repetition_time(series, params), series.source)
     n_samples = series.values.shape[1]
     needed = params.dimension * lag + 2
     if n_samples < needed:

@@ -1,11 +1,11 @@
-"""The steps of `medtools homology`, declared; `steps.py` does the work."""
+"""The steps of `medtools homology`, declared; `steps.py` and `figures.py` do the work."""
 
 from __future__ import annotations
 
 from medtools.core.stage import Stage, lazy
 from medtools.homology.params import DiagramParams, PlotParams, PsParams
 
-_STEPS = "medtools.homology.steps"
+_STEPS, _FIGURES = "medtools.homology.steps", "medtools.homology.figures"
 
 STAGES = {
     "diagrams": Stage(
@@ -34,9 +34,9 @@ STAGES = {
         name="homology plot",
         summary="Figures: point cloud, diagrams, barcodes, PR and PS heat maps, Betti curves.",
         params=PlotParams,
-        run=lazy(_STEPS, "run_plot"),
+        run=lazy(_FIGURES, "run"),
         inputs="The manifest whose subjects to draw.",
-        reads=lazy(_STEPS, "plot_reads"),
+        reads=lazy(_FIGURES, "reads"),
         record="plot",
         example="medtools homology plot data/manifest.tsv --homology results/ --out results/figures/",
     ),

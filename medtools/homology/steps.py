@@ -1,4 +1,4 @@
-"""The work of `medtools homology`: diagrams and PR per subject, PS per network, figures."""
+"""The work of `medtools homology`: diagrams and PR per subject, PS per network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtools.core.errors import InputError
-from medtools.core.figures import save_image
 from medtools.core.limits import Estimate
 from medtools.core.log import LOGGER
 from medtools.core.manifest import write_manifest
@@ -17,42 +16,58 @@ from medtools.core.provenance import read_record
 from medtools.core.stage import Job, Sample
 from medtools.core.tables import write_tsv
 from medtools.homology import layout, matrices, rips
-from medtools.homology.figures import draw_figures
-from medtools.homology.inputs import Subject, assign_networks, find_subjects, subjects_of
+from medtools.homology.inputs import (
+    ALL,
+    Subject,
+    assign_networks,
+    atlas_file,
+    find_subjects,
+    only_manifest,
+    subjects_of,
+)
 from medtools.homology.params import DiagramParams, DistanceParams
-from medtools.homology.plots.matrices import grey_image
-from medtools.homology.signals import check_usable, clouds
-from medtools.io.diagrams import SubjectDiagrams, read_diagrams, write_diagrams
+from medtools.homology.signals import check_usable, clouds, samples_of_lag
+from medtools.io.atlas import load_atlas, networks
+from medtools.io.diagrams import common_rois, read_diagrams, write_diagrams
 from medtools.io.matrices import write_matrix
 from medtools.io.timeseries import RoiSeries, read_series
 
 _INTERPRETER_BYTES = 300 * 2**20
+_DECIDE_DIAGRAMS = ("dimension", "lag", "lag_ms", "max_dim", "standardize", "compat")
 
 
 def run_diagrams(job: Job) -> None:
     """Write diagrams and PR matrices of every subject, and the manifest that later steps read."""
     subjects = {subject.id: subject for subject in find_subjects(job.inputs, job.params.layout)}
+    if not job.inputs:
+        LOGGER.info("no INPUT given: found %d subjects in the current folder", len(subjects))
     folder = job.out / "diagrams"
-    samples = [Sample(s.id, _reads(s.series), layout.record_file(folder, s.id)) for s in subjects.values()]
+    samples = [
+        Sample(s.id, (*_reads(s.series), *atlas_file(job.params.atlas)), layout.record_file(folder, s.id))
+        for s in subjects.values()
+    ]
     done = job.for_each(samples, lambda sample: _one_subject(job, subjects[sample.id]), "diagrams and PR")
-    if not job.only and done:
+    if not job.only:
         _write_manifest(job, [subjects[sample.id] for sample in done])
 
 
 def estimate_diagrams(job: Job) -> Estimate:
-    """Predict memory and time from the first subject's clouds, the costliest of each thread at once."""
+    """Predict memory and time from the first usable subject's clouds, the costliest of each thread at once."""
+    _check_options(job)
     subjects = find_subjects(job.inputs, job.params.layout)
-    series = read_series(subjects[0].series, layout=job.params.layout, key=job.params.key)
-    costs = [rips.estimate(cloud, job.params.max_dim, engine=job.params.engine) for cloud in clouds(series, job.params)]
+    chosen = [subject for subject in subjects if not job.only or subject.id in job.only]
+    costs = next((costs for subject in chosen if (costs := _costs(job, subject))), None)
+    if costs is None:
+        return Estimate(_INTERPRETER_BYTES, None, f"none of the {len(chosen)} subjects can be used")
     at_once = sorted((cost.memory for cost in costs), reverse=True)[: job.threads]
-    seconds = len(subjects) * sum(cost.seconds for cost in costs) / job.threads
-    detail = f"{len(subjects)} subjects, {len(costs)} ROIs, {costs[0].n_points} points, {job.threads} threads"
+    seconds = len(chosen) * sum(cost.seconds for cost in costs) / job.threads
+    detail = f"{len(chosen)} subjects, {len(costs)} ROIs, {costs[0].n_points} points, {job.threads} threads"
     return Estimate(_INTERPRETER_BYTES + sum(at_once), seconds, detail)
 
 
 def run_ps(job: Job) -> None:
     """Write the subject-by-subject matrices of every ROI, network by network, from the cached diagrams."""
-    manifest = _only_input(job)
+    manifest = only_manifest(job.inputs)
     folder = job.params.diagrams or job.out / "diagrams"
     subjects = subjects_of(manifest)
     standing = [subject for subject in subjects if _stands(folder, subject)]
@@ -61,14 +76,17 @@ def run_ps(job: Job) -> None:
         raise InputError(folder, found, "run `medtools homology` on them first")
     if len(standing) < len(subjects):
         LOGGER.warning("PS leaves out %d of %d subjects without diagrams", len(subjects) - len(standing), len(subjects))
-    stored = [read_diagrams(layout.diagrams_file(folder, subject.id)) for subject in standing]
-    names = _common_rois(standing, stored)
+    _check_made_alike(folder, standing)
+    by_id = {s.id: read_diagrams(layout.diagrams_file(folder, s.id)) for s in standing}
+    names, stored = common_rois(by_id), list(by_id.values())
     example = RoiSeries(np.empty((len(names), 0)), names, None, str(manifest))
     members = assign_networks(example, job.params.atlas, job.params.networks).networks
-    reads = (manifest, *(layout.diagrams_file(folder, subject.id) for subject in standing))
+    files = [layout.diagrams_file(folder, subject.id) for subject in standing]
+    reads = (manifest, *files, *atlas_file(job.params.atlas))
     samples = [Sample(network, reads, layout.ps_folder(job.out, network) / "ps.json") for network in members]
 
     def work(sample: Sample) -> Iterable[Path]:
+        layout.check_distinct([names[row] for row in members[sample.id]], manifest, "ROIs")
         yield _write_subjects(job, sample.id, subjects, folder)
         for row in members[sample.id]:
             job.deadline.check()
@@ -81,16 +99,12 @@ def run_ps(job: Job) -> None:
     job.for_each(samples, work, "PS by network")
 
 
-def run_plot(job: Job) -> None:
-    """Draw the figures of one subject per group and of the cohort."""
-    draw_figures(job, _only_input(job))
-
-
 def _one_subject(job: Job, subject: Subject) -> Iterable[Path]:
     params: DiagramParams = job.params
     series = read_series(subject.series, layout=params.layout, key=params.key)
     check_usable(series, params)
     regions = assign_networks(series, params.atlas, params.networks)
+    layout.check_distinct(regions.networks, params.atlas, "networks")
     diagrams = rips.diagrams_batch(
         clouds(series, params),
         params.max_dim,
@@ -116,25 +130,48 @@ def _write_pr(
     write_matrix(path, names, matrix)
     yield path
     if job.params.png:
+        # Matplotlib costs more to import than a subject's PR to compute: not without need.
+        from medtools.core.figures import save_image
+        from medtools.homology.plots.matrices import grey_image
+
         picture = layout.pr_file(job.out, subject.id, network, dim, ".png")
         save_image(grey_image(matrix), picture)
         yield picture
 
 
+def _check_options(job: Job) -> None:
+    """Refuse what is wrong for every subject alike, before any of them is looked at."""
+    params: DiagramParams = job.params
+    networks(load_atlas(params.atlas), wanted=[name for name in params.networks if name != ALL])
+    if params.tr is not None:
+        samples_of_lag(params, params.tr)
+    own = {job.out.resolve(), (job.out / "manifest.tsv").resolve()}
+    if any(path.resolve() in own for path in job.inputs or [Path()]):
+        raise InputError("--out", f"{job.out} is also INPUT, and its manifest.tsv would be replaced", "choose another")
+
+
+def _costs(job: Job, subject: Subject) -> list[rips.Estimate]:
+    """Return what each cloud of a subject will cost, nothing for one that cannot be used."""
+    params: DiagramParams = job.params
+    try:
+        series = read_series(subject.series, layout=params.layout, key=params.key)
+        return [rips.estimate(len(cloud), params.max_dim, engine=params.engine) for cloud in clouds(series, params)]
+    except InputError:
+        return []
+
+
 def _write_manifest(job: Job, subjects: list[Subject]) -> None:
-    columns = ["id", "subject", "series", "diagrams"]
-    extra = list(dict.fromkeys(key for s in subjects for key in s.cells if key not in columns))
+    """List the subjects that stand; their series are named by the records, since they may lie elsewhere."""
+    path = job.out / "manifest.tsv"
+    if not subjects:
+        path.unlink(missing_ok=True)
+        return
+    columns = ["id", "subject", "diagrams"]
+    extra = list(dict.fromkeys(key for s in subjects for key in s.cells if key not in (*columns, "series")))
     rows = [
-        {
-            "id": s.id,
-            "subject": s.id,
-            **s.cells,
-            "series": s.series,
-            "diagrams": layout.diagrams_file(job.out / "diagrams", s.id),
-        }
+        {"id": s.id, "subject": s.id, **s.cells, "diagrams": layout.diagrams_file(job.out / "diagrams", s.id)}
         for s in subjects
     ]
-    path = job.out / "manifest.tsv"
     write_manifest(path, [*columns, *extra], rows)
     job.wrote(path)
 
@@ -171,31 +208,18 @@ def _cause(folder: Path, subject: Subject) -> str:
     return str(record.get("cause", "no diagrams"))
 
 
-def _common_rois(subjects: list[Subject], stored: list[SubjectDiagrams]) -> tuple[str, ...]:
-    first = stored[0]
-    for subject, other in zip(subjects, stored, strict=True):
-        if other.roi_names != first.roi_names or other.max_dim != first.max_dim:
-            found = f"{len(other.roi_names)} ROIs up to H{other.max_dim}"
-            expected = f"{subjects[0].id} has {len(first.roi_names)} up to H{first.max_dim}"
-            raise InputError(subject.series, f"{found}, but {expected} or other names", "PS compares like with like")
-    return first.roi_names
+def _check_made_alike(folder: Path, subjects: list[Subject]) -> None:
+    """Refuse to compare diagrams that other parameters made."""
+    expected: dict[str, object] = {}
+    for path in (layout.record_file(folder, subject.id) for subject in subjects):
+        params = (read_record(path) or {}).get("params", {})
+        for key in _DECIDE_DIAGRAMS:
+            value = params.get(key)
+            if expected.setdefault(key, value) != value:
+                found = f"made with {key} {value!r}, the diagrams of {subjects[0].id} with {expected[key]!r}"
+                raise InputError(path, found, "make all of them by the same parameters")
 
 
 def _reads(series: Path) -> tuple[Path, ...]:
     sidecar = series.with_suffix(".json")
     return (series, sidecar) if sidecar.is_file() else (series,)
-
-
-def _only_input(job: Job) -> Path:
-    if len(job.inputs) != 1:
-        raise InputError("INPUT", f"expected one manifest, found {len(job.inputs)}", "see --help")
-    path = job.inputs[0]
-    return path / "manifest.tsv" if path.is_dir() else path
-
-
-def plot_reads(job: Job) -> Iterable[Path]:
-    """List what decides the figures: the manifest and the records of diagrams and PS."""
-    manifest = _only_input(job)
-    yield manifest
-    yield from (p for p in sorted(job.params.homology.glob("diagrams/*.json")))
-    yield from (p for p in sorted(job.params.homology.glob("PS/*/ps.json")))

@@ -49,7 +49,7 @@ def summarise(diagram: ArrayLike) -> DiagramSummary:
     InputError
         If the array is not a diagram.
     """
-    births, deaths = _columns(diagram)
+    births, deaths = births_and_deaths(diagram)
     lifetimes = (deaths - births)[np.isfinite(deaths)]
     total = float(lifetimes.sum())
     if total == 0:
@@ -81,7 +81,7 @@ def betti_curve(diagram: ArrayLike, grid: ArrayLike) -> NDArray[np.int64]:
     InputError
         If the array is not a diagram.
     """
-    births, deaths = _columns(diagram)
+    births, deaths = births_and_deaths(diagram)
     values = np.asarray(grid, dtype=float)
     born = np.searchsorted(np.sort(births), values, side="right")
     died = np.searchsorted(np.sort(deaths), values, side="right")
@@ -103,12 +103,28 @@ def filtration_grid(diagrams: Iterable[ArrayLike], size: int = 256) -> NDArray[n
     (size,) float64
         In units of the signal; from 0 to 1 when there is no finite bar at all.
     """
-    ends = [deaths[np.isfinite(deaths)].max(initial=0.0) for _, deaths in map(_columns, diagrams)]
+    ends = [deaths[np.isfinite(deaths)].max(initial=0.0) for _, deaths in map(births_and_deaths, diagrams)]
     return np.linspace(0.0, 1.02 * max(ends, default=0.0) or 1.0, size)
 
 
-def _columns(diagram: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Births and deaths of a diagram that was checked for its shape and order."""
+def births_and_deaths(diagram: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Split a diagram into its births and deaths.
+
+    Parameters
+    ----------
+    diagram : (n_bars, 2) float
+        Births and deaths; only deaths may be infinite. Any empty array is the empty diagram.
+
+    Returns
+    -------
+    births, deaths : (n_bars,) float64
+        In the order of the diagram.
+
+    Raises
+    ------
+    InputError
+        If the shape is another, a birth is not finite, or a death is NaN or before its birth.
+    """
     bars = np.asarray(diagram, dtype=float)
     if bars.size == 0:
         return np.empty(0), np.empty(0)

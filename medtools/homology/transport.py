@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
-_compiled = numba.njit(cache=True, nogil=True)
+_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_compiled
@@ -92,212 +93,354 @@ def line_power(a: Floats, b: Floats, kappa: float, order: float) -> float:
 
 
 @_compiled
-def pair_distance(a: Floats, b: Floats, i: int, j: int, linf: bool) -> float:
-    """Ground distance between point i of diagram a and point j of diagram b."""
-    birth = abs(a[i, 0] - b[j, 0])
-    death = abs(a[i, 1] - b[j, 1])
-    if linf:
-        return max(birth, death)
-    return np.sqrt(birth * birth + death * death)
-
-
-@_compiled
 def diagram_power(a: Floats, b: Floats, order: float, linf: bool) -> float:
     """W_q^q between two diagrams of any dimension.
 
-    ``W_q^q = sum_i D_i + sum_j D'_j + min over partial matchings of sum (d_ij^q - D_i - D'_j)``, where D and D' are the
-    q-th powers of the distances to the diagonal and only pairs with a negative term can take part.
+    ``W_q^q = sum_i D_i + sum_j D'_j - max over partial matchings of sum (D_i + D'_j - d_ij^q)``, where D and D' are the
+    q-th powers of the distances to the diagonal. Only pairs that gain can take part.
+
+    Parameters
+    ----------
+    a, b : Floats
+        (n, 2) and (m, 2) bars.
+    order : float
+        q >= 1.
+    linf : bool
+        Maximum instead of Euclidean metric between points.
     """
     if len(a) > len(b):
         a, b = b, a
     n, m = len(a), len(b)
-    kappa = 0.5 if linf else np.sqrt(0.5)
+    births, deaths, to_a, to_b = b[:, 0].copy(), b[:, 1].copy(), _to_diagonal(a, linf), _to_diagonal(b, linf)
     total = 0.0
-    to_a = np.empty(n)
-    to_b = np.empty(m)
     for i in range(n):
-        to_a[i] = (kappa * (a[i, 1] - a[i, 0])) ** order
-        total += to_a[i]
+        total += to_a[i] ** order
     for j in range(m):
-        to_b[j] = (kappa * (b[j, 1] - b[j, 0])) ** order
-        total += to_b[j]
-    cost = np.zeros((n, m))
+        total += to_b[j] ** order
+    starts = np.zeros(n + 1, np.int64)
+    columns, gains = np.empty(n * m + 1, np.int64), np.empty(n * m + 1)
+    row = np.empty(m)
     for i in range(n):
         for j in range(m):
-            gain = pair_distance(a, b, i, j, linf) ** order - to_a[i] - to_b[j]
-            if gain < 0.0:
-                cost[i, j] = gain
-    return max(total + assignment(cost), 0.0)
+            x, y = abs(births[j] - a[i, 0]), abs(deaths[j] - a[i, 1])
+            row[j] = to_a[i] + to_b[j] - (max(x, y) if linf else np.sqrt(x * x + y * y))
+        n_pairs = starts[i]
+        for j in range(m):  # append without a branch: entries that do not gain are overwritten by the next
+            columns[n_pairs], gains[n_pairs] = j, row[j]
+            n_pairs += row[j] > 0.0
+        if order != 1.0:
+            n_pairs = _powers(starts[i], n_pairs, columns, gains, to_a[i], to_b, order)
+        starts[i + 1] = n_pairs
+    return max(total - heaviest_matching(starts, columns, gains, m), 0.0)
 
 
 @_compiled
-def assignment(cost: Floats) -> float:
-    """Smallest sum of an assignment of every row to its own column, by shortest augmenting paths (n <= m)."""
-    n, m = cost.shape
-    u = np.zeros(n)
-    v = np.zeros(m)
-    row_of = np.full(m, -1)
-    column_of = np.full(n, -1)
-    previous = np.empty(m, np.int64)
-    shortest = np.empty(m)
-    done = np.empty(m, np.bool_)
-    for start in range(n):
-        shortest[:] = np.inf
-        done[:] = False
-        i, reached, sink = start, 0.0, -1
-        while sink < 0:
-            nearest, best = -1, np.inf
-            for j in range(m):
-                if done[j]:
-                    continue
-                length = reached + cost[i, j] - u[i] - v[j]
-                if length < shortest[j]:
-                    shortest[j] = length
-                    previous[j] = i
-                if shortest[j] < best:
-                    best = shortest[j]
-                    nearest = j
-            reached = best
-            done[nearest] = True
-            if row_of[nearest] < 0:
-                sink = nearest
-            else:
-                i = row_of[nearest]
-        u[start] += reached
-        for j in range(m):
-            if done[j]:
-                v[j] -= reached - shortest[j]
-                if row_of[j] >= 0:
-                    u[row_of[j]] += reached - shortest[j]
-        j = sink
-        while j >= 0:
-            i = previous[j]
-            row_of[j] = i
-            column_of[i], j = j, column_of[i]
+def _to_diagonal(bars: Floats, linf: bool) -> Floats:
+    kappa = 0.5 if linf else np.sqrt(0.5)
+    out = np.empty(len(bars))
+    for i in range(len(bars)):
+        out[i] = kappa * (bars[i, 1] - bars[i, 0])
+    return out
+
+
+@_compiled
+def _powers(start: int, end: int, columns: Integers, gains: Floats, to_a: float, to_b: Floats, order: float) -> int:
+    """Turn the gains of one row for q = 1 into those for `order`, dropping pairs that no longer gain; its new end."""
+    kept = start
+    for k in range(start, end):
+        j = columns[k]
+        gain = to_a**order + to_b[j] ** order - (to_a + to_b[j] - gains[k]) ** order
+        if gain > 0.0:
+            columns[kept], gains[kept] = j, gain
+            kept += 1
+    return kept
+
+
+@_compiled
+def heaviest_matching(starts: Integers, columns: Integers, gains: Floats, n_columns: int) -> float:
+    """Largest sum of gains over matchings of a bipartite graph, by shortest augmenting paths on the dual.
+
+    Row prices p and column prices r keep ``p_i + r_j >= gain_ij`` with equality on matched pairs, p = 0 on rows left
+    unmatched for good and r = 0 on free columns (Jonker and Volgenant 1987, with the diagonal as a way out of each row).
+
+    Parameters
+    ----------
+    starts : Integers
+        (n_rows + 1,) the pairs of row i are ``starts[i]:starts[i + 1]``.
+    columns : Integers
+        (n_pairs,) column of each pair.
+    gains : Floats
+        (n_pairs,) positive gain of each pair.
+    n_columns : int
+        Number of columns.
+    """
+    n_rows = len(starts) - 1
+    price_row, price_column = np.empty(n_rows), np.zeros(n_columns)
+    column_of, row_of = np.full(n_rows, -1), np.full(n_columns, -1)
+    free, n_free = np.arange(n_rows), np.int64(0)
+    for i in range(n_rows):
+        bidder, bids = np.int64(i), 0
+        while bidder >= 0 and bids < 8:
+            bidder = _bid(starts, columns, gains, price_row, price_column, column_of, row_of, bidder)
+            bids += 1
+        if bidder >= 0:
+            free[n_free] = bidder
+            n_free += 1
+    distance, previous = np.full(n_columns, np.inf), np.empty(n_columns, np.int64)
+    reached, paid = np.empty(n_columns, np.int64), np.empty(n_columns)
+    for k in range(n_free):
+        _augment(
+            starts,
+            columns,
+            gains,
+            price_row,
+            price_column,
+            column_of,
+            row_of,
+            free[k],
+            distance,
+            previous,
+            reached,
+            paid,
+        )
     total = 0.0
-    for i in range(n):
-        total += cost[i, column_of[i]]
+    for i in range(n_rows):
+        for k in range(starts[i], starts[i + 1]):
+            if columns[k] == column_of[i]:
+                total += gains[k]
     return total
 
 
 @_compiled
-def _extends(graph: NDArray[np.bool_], i: int, seen: NDArray[np.bool_], row_of: NDArray[np.int64]) -> bool:
-    """Give row i a column, moving earlier rows along an alternating path where needed (depth first)."""
-    n, m = graph.shape
-    stack = np.empty(n + 1, np.int64)
-    entered = np.empty(n + 1, np.int64)
-    column = np.zeros(n + 1, np.int64)
-    depth = 0
-    stack[0] = i
-    while depth >= 0:
-        j = column[depth]
-        while j < m and (seen[j] or not graph[stack[depth], j]):
-            j += 1
-        if j == m:
-            depth -= 1
-            continue
-        seen[j] = True
-        column[depth] = j + 1
-        entered[depth] = j
-        if row_of[j] < 0:
-            for d in range(depth + 1):
-                row_of[entered[d]] = stack[d]
-            return True
-        depth += 1
-        stack[depth] = row_of[j]
-        column[depth] = 0
-    return False
+def _bid(
+    starts: Integers,
+    columns: Integers,
+    gains: Floats,
+    price_row: Floats,
+    price_column: Floats,
+    column_of: Integers,
+    row_of: Integers,
+    i: int,
+) -> int:
+    """Give row i its best column at a price that leaves it indifferent to its second best; the row it ousts, or -1."""
+    best, second, j = 0.0, 0.0, np.int64(-1)
+    for k in range(starts[i], starts[i + 1]):
+        value = gains[k] - price_column[columns[k]]
+        if value > best:
+            best, second, j = value, best, columns[k]
+        elif value > second:
+            second = value
+    price_row[i] = second
+    if j < 0:
+        return np.int64(-1)
+    price_column[j] += best - second
+    ousted = row_of[j]
+    row_of[j], column_of[i] = i, j
+    if ousted >= 0:
+        column_of[ousted] = -1
+    return ousted
 
 
 @_compiled
-def _covers(distance: Floats, to_diagonal: Floats, theta: float) -> bool:
+def _augment(
+    starts: Integers,
+    columns: Integers,
+    gains: Floats,
+    price_row: Floats,
+    price_column: Floats,
+    column_of: Integers,
+    row_of: Integers,
+    root: int,
+    distance: Floats,
+    previous: Integers,
+    reached: Integers,
+    paid: Floats,
+) -> None:
+    """Match the row `root`, or leave the row unmatched that loses least by it (Dijkstra on reduced costs).
+
+    `distance` is all infinite before and after; the arrays after it are work space. A settled column is at minus
+    infinity, so that rounding cannot reopen it.
+    """
+    n_reached = n_settled = np.int64(0)
+    i, base, end = root, price_row[root], np.int64(-1)
+    leaving, least = root, price_row[root]
+    while True:
+        for k in range(starts[i], starts[i + 1]):
+            j = columns[k]
+            length = base + price_column[j] - gains[k]
+            if length < least and length < distance[j]:
+                if distance[j] == np.inf:
+                    reached[n_reached] = j
+                    n_reached += 1
+                distance[j] = length
+                previous[j] = i
+        nearest, position = least, np.int64(-1)
+        for k in range(n_settled, n_reached):
+            if distance[reached[k]] < nearest:
+                nearest, position = distance[reached[k]], k
+        if position < 0:
+            break
+        j = reached[position]
+        reached[position], reached[n_settled] = reached[n_settled], j
+        if row_of[j] < 0:
+            end, least = j, nearest
+            break
+        paid[n_settled], distance[j] = nearest, -np.inf
+        n_settled += 1
+        i = row_of[j]
+        base = nearest + price_row[i]
+        if base < least:
+            leaving, least = i, base
+    price_row[root] -= least
+    for k in range(n_settled):
+        j = reached[k]
+        price_column[j] += least - paid[k]
+        price_row[row_of[j]] -= least - paid[k]
+    for k in range(n_reached):
+        distance[reached[k]] = np.inf
+    j = end
+    if end < 0:
+        j = column_of[leaving]
+        column_of[leaving] = -1
+    while j >= 0:
+        i = previous[j]
+        row_of[j] = i
+        column_of[i], j = j, column_of[i]
+
+
+@_compiled
+def bottleneck(a: Floats, b: Floats) -> float:
+    """Exact bottleneck distance (maximum metric): the least cost at which all points far from the diagonal are matched.
+
+    If the far points of a can be matched into b, and those of b into a, one matching covers both
+    (Mendelsohn and Dulmage 1958), so each side is checked alone. The answer is a distance between points or to the
+    diagonal; bisection narrows the interval (low, high] until it holds only one of these.
+    """
+    n, m = len(a), len(b)
+    costs, back = np.empty((n + 1, m + 1)), np.empty((m, n))
+    costs[n, m] = 0.0
+    high = 0.0
+    for i in range(n):
+        costs[i, m] = 0.5 * (a[i, 1] - a[i, 0])
+        high = max(high, costs[i, m])
+    for j in range(m):
+        costs[n, j] = 0.5 * (b[j, 1] - b[j, 0])
+        high = max(high, costs[n, j])
+    for i in range(n):
+        for j in range(m):
+            costs[i, j] = max(abs(a[i, 0] - b[j, 0]), abs(a[i, 1] - b[j, 1]))
+            back[j, i] = costs[i, j]
+    low = -1.0
+    while True:
+        middle = 0.5 * (low + high)
+        below, above = low, high
+        for i in range(n + 1):
+            for j in range(m + 1):
+                if low < costs[i, j] <= middle:
+                    below = max(below, costs[i, j])
+                elif middle < costs[i, j] < high:
+                    above = min(above, costs[i, j])
+        theta = below if below > low else above
+        if theta == high:
+            return high
+        if _covers(costs[:n, :m], costs[:n, m], theta) and _covers(back, costs[n, :m], theta):
+            high = theta
+        else:
+            low = theta
+
+
+@_compiled
+def _covers(costs: Floats, to_diagonal: Floats, theta: float) -> bool:
     """Whether every row farther than theta from the diagonal can have its own column within theta."""
-    graph = distance <= theta
-    row_of = np.full(distance.shape[1], -1)
-    seen = np.empty(distance.shape[1], np.bool_)
-    for i in range(distance.shape[0]):
-        if to_diagonal[i] > theta:
-            seen[:] = False
-            if not _extends(graph, i, seen, row_of):
-                return False
+    n, m = costs.shape
+    row_of, seen = np.full(m, -1), np.full(m, -1)
+    rows, entered, following = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    for root in range(n):
+        if to_diagonal[root] <= theta:
+            continue
+        depth = 0
+        rows[0], following[0] = root, 0
+        while depth >= 0:
+            i, j = rows[depth], following[depth]
+            while j < m and (seen[j] == root or costs[i, j] > theta):
+                j += 1
+            following[depth] = j + 1
+            if j == m:
+                depth -= 1
+                continue
+            seen[j], entered[depth] = root, j
+            if row_of[j] < 0:
+                break
+            depth += 1
+            rows[depth], following[depth] = row_of[j], 0
+        if depth < 0:
+            return False
+        for d in range(depth + 1):
+            row_of[entered[d]] = rows[d]
     return True
 
 
 @_compiled
-def bottleneck(a: Floats, b: Floats, linf: bool) -> float:
-    """Exact bottleneck distance: the smallest candidate cost at which all points far from the diagonal are matched.
-
-    If the far points of a can be matched into b, and those of b into a, one matching covers both
-    (Mendelsohn and Dulmage 1958), so each side is checked alone.
-    """
-    n, m = len(a), len(b)
-    kappa = 0.5 if linf else np.sqrt(0.5)
-    to_a = kappa * (a[:, 1] - a[:, 0])
-    to_b = kappa * (b[:, 1] - b[:, 0])
-    distance = np.empty((n, m))
-    candidates = np.zeros(1 + n + m + n * m)
-    candidates[1 : n + 1] = to_a
-    candidates[n + 1 : n + m + 1] = to_b
-    for i in range(n):
-        for j in range(m):
-            distance[i, j] = pair_distance(a, b, i, j, linf)
-            candidates[1 + n + m + i * m + j] = distance[i, j]
-    transposed = np.ascontiguousarray(distance.T)
-    candidates = np.sort(candidates)
-    low, high = 0, len(candidates) - 1
-    while low < high:
-        middle = (low + high) // 2
-        theta = candidates[middle]
-        if _covers(distance, to_a, theta) and _covers(transposed, to_b, theta):
-            high = middle
-        else:
-            low = middle + 1
-    return float(candidates[low])
-
-
-LINE, POINTS, BOTTLENECK = 0, 1, 2
-
-
-@_compiled
-def many(
-    flat: Floats,
-    offsets: NDArray[np.int64],
-    pairs: NDArray[np.int64],
-    method: int,
+def line_pairs(
+    deaths: Floats,
+    offsets: Integers,
+    pairs: Integers,
     order: float,
     linf: bool,
     cancel: NDArray[np.uint8],
     out: Floats,
 ) -> None:
-    """Fill `out` with the distances of many pairs of packed diagrams; stops early once `cancel` is set.
+    """Fill `out` with W_q of many pairs of diagrams whose bars are all born at 0; stops early once `cancel` is set.
 
     Parameters
     ----------
-    flat : Floats
-        (total, 2) all diagrams one after another, each sorted by (birth, death).
-    offsets : NDArray[np.int64]
-        (n_diagrams + 1,) where each diagram starts in `flat`.
-    pairs : NDArray[np.int64]
+    deaths : Floats
+        (total,) deaths of all diagrams one after another, ascending in each.
+    offsets : Integers
+        (n_diagrams + 1,) where each diagram starts in `deaths`.
+    pairs : Integers
         (n_pairs, 2) indices of diagrams.
-    method : int
-        `LINE` (all births are 0), `POINTS` or `BOTTLENECK`.
     order, linf :
-        q of W_q, and the ground metric.
+        q of W_q, and whether the ground metric is the maximum metric.
     out : Floats
         (n_pairs,) written in place.
     """
     kappa = 0.5 if linf else np.sqrt(0.5)
-    deaths = flat[:, 1].copy()
     for k in range(len(pairs)):
         if cancel[0]:
             return
-        a0, a1 = offsets[pairs[k, 0]], offsets[pairs[k, 0] + 1]
-        b0, b1 = offsets[pairs[k, 1]], offsets[pairs[k, 1] + 1]
-        if method == BOTTLENECK:
-            out[k] = bottleneck(flat[a0:a1], flat[b0:b1], linf)
-        elif method == LINE and order == 1.0:
-            out[k] = line_w1(deaths[a0:a1], deaths[b0:b1], kappa)
-        elif method == LINE:
-            out[k] = line_power(deaths[a0:a1], deaths[b0:b1], kappa, order) ** (1.0 / order)
-        else:
-            out[k] = diagram_power(flat[a0:a1], flat[b0:b1], order, linf) ** (1.0 / order)
+        a = deaths[offsets[pairs[k, 0]] : offsets[pairs[k, 0] + 1]]
+        b = deaths[offsets[pairs[k, 1]] : offsets[pairs[k, 1] + 1]]
+        out[k] = line_w1(a, b, kappa) if order == 1.0 else line_power(a, b, kappa, order) ** (1.0 / order)
+
+
+@_compiled
+def plane_pairs(
+    bars: Floats,
+    offsets: Integers,
+    pairs: Integers,
+    order: float,
+    linf: bool,
+    cancel: NDArray[np.uint8],
+    out: Floats,
+) -> None:
+    """As `line_pairs` for (total, 2) bars (birth, death) of any dimension."""
+    for k in range(len(pairs)):
+        if cancel[0]:
+            return
+        a = bars[offsets[pairs[k, 0]] : offsets[pairs[k, 0] + 1]]
+        b = bars[offsets[pairs[k, 1]] : offsets[pairs[k, 1] + 1]]
+        out[k] = diagram_power(a, b, order, linf) ** (1.0 / order)
+
+
+@_compiled
+def bottleneck_pairs(
+    bars: Floats, offsets: Integers, pairs: Integers, cancel: NDArray[np.uint8], out: Floats
+) -> None:
+    """As `plane_pairs` for the bottleneck distance."""
+    for k in range(len(pairs)):
+        if cancel[0]:
+            return
+        a = bars[offsets[pairs[k, 0]] : offsets[pairs[k, 0] + 1]]
+        b = bars[offsets[pairs[k, 1]] : offsets[pairs[k, 1] + 1]]
+        out[k] = bottleneck(a, b)

@@ -131,27 +131,31 @@ def pairs(
     NDArray[np.float64]
         (n_pairs,) distances.
     """
-    method, power = _method(order, ground, kind)
+    _check_options(order, ground, kind)
     flat, offsets = pack(diagrams)
     wanted = np.ascontiguousarray(indices, dtype=np.int64).reshape(-1, 2)
     if len(wanted) and (wanted.min() < 0 or wanted.max() >= len(diagrams)):
         raise InputError("pairs", f"index {int(wanted.max())} of {len(diagrams)} diagrams", "index the list from 0")
-    if method == transport.POINTS and not flat[:, 0].any():
-        method = transport.LINE
     out = np.zeros(len(wanted))
     size = int(np.clip(-(-len(wanted) // (max(1, threads) * _CHUNKS_PER_THREAD)), 1, _LARGEST_CHUNK))
-    starts = range(0, len(wanted), size)
-    linf = ground == "linf" or method == transport.BOTTLENECK
+    linf = ground == "linf"
+    on_a_line = not flat[:, 0].any()
+    deaths = np.ascontiguousarray(flat[:, 1])
 
     def work(start: int, flag: NDArray[np.uint8]) -> None:
         part = slice(start, start + size)
-        transport.many(flat, offsets, wanted[part], method, power, linf, flag, out[part])
+        if kind == "bottleneck":
+            transport.bottleneck_pairs(flat, offsets, wanted[part], flag, out[part])
+        elif on_a_line:
+            transport.line_pairs(deaths, offsets, wanted[part], float(order), linf, flag, out[part])
+        else:
+            transport.plane_pairs(flat, offsets, wanted[part], float(order), linf, flag, out[part])
 
     def report(chunks: int) -> None:
         if progress is not None:
             progress(min(chunks * size, len(wanted)), len(wanted))
 
-    run_all(work, starts, threads=threads, timeout=timeout, cancel=cancel, progress=report)
+    run_all(work, range(0, len(wanted), size), threads=threads, timeout=timeout, cancel=cancel, progress=report)
     return out
 
 
@@ -185,13 +189,10 @@ def _checked(diagram: ArrayLike, index: int) -> NDArray[np.float64]:
     return bars[np.lexsort((bars[:, 1], bars[:, 0]))]
 
 
-def _method(order: float, ground: str, kind: str) -> tuple[int, float]:
+def _check_options(order: float, ground: str, kind: str) -> None:
     if ground not in ("l2", "linf"):
         raise InputError("ground", f"unknown metric {ground!r}", "choose l2 or linf")
-    if kind == "bottleneck":
-        return transport.BOTTLENECK, 1.0
-    if kind != "wasserstein":
+    if kind not in ("wasserstein", "bottleneck"):
         raise InputError("distance", f"unknown kind {kind!r}", "choose wasserstein or bottleneck")
     if not 1.0 <= order < np.inf:
         raise InputError("order", f"expected a finite number >= 1, found {order}", "use bottleneck for infinity")
-    return transport.POINTS, float(order)

@@ -14,6 +14,7 @@ from typing import Any
 from medtools.core.errors import InputError
 
 _BOLD_SUFFIX = re.compile(r"_bold\.nii(\.gz)?$")
+_NIFTI_SUFFIX = re.compile(r"\.nii(\.gz)?$")
 _ENTITY = re.compile(r"^([a-zA-Z0-9]+)-([a-zA-Z0-9+]+)$")
 _SKIPPED_FOLDERS = frozenset({"sourcedata", "code", "stimuli", "derivatives", "figures", "anat", "dwi", "fmap", "perf"})
 _DERIVATIVE_ENTITIES = frozenset({"space", "res", "desc"})
@@ -57,6 +58,24 @@ class BoldRun:
     def sidecar(self) -> dict[str, Any]:
         """Metadata by BIDS inheritance: the nearest of the JSON files that apply wins, key by key."""
         return read_sidecar(self)
+
+    @cached_property
+    def sidecar_paths(self) -> tuple[Path, ...]:
+        """JSON files that apply to the run, the nearest last.
+
+        A side-car applies when its suffix is `bold` and each of its entities is one of the run's (BIDS, "The
+        inheritance principle"); beside a file that has no BIDS name, the one of the same stem.
+        """
+        found: list[Path] = []
+        for folder in _folders_down(self.root, self.path.parent):
+            applicable = []
+            for candidate in folder.glob("*bold.json"):
+                entities = _entities(candidate.name.removesuffix(".json"))
+                if entities is not None and entities.items() <= self.entities.items():
+                    applicable.append((len(entities), candidate))
+            found += [path for _, path in sorted(applicable)]
+        own = self.path.with_name(_NIFTI_SUFFIX.sub(".json", self.path.name))
+        return tuple(found) if own in found or not own.is_file() else (*found, own)
 
     @property
     def confounds_path(self) -> Path | None:
@@ -132,15 +151,12 @@ def single_run(path: str | Path) -> BoldRun:
     run = _parse(path, path.parent)
     if run is not None:
         return BoldRun(path, _dataset_root(path), run.entities)
-    stem = re.sub(r"[^A-Za-z0-9]+", "", re.sub(r"\.nii(\.gz)?$", "", path.name)) or "run"
+    stem = re.sub(r"[^A-Za-z0-9]+", "", _NIFTI_SUFFIX.sub("", path.name)) or "run"
     return BoldRun(path, path.parent, {"sub": stem})
 
 
 def read_sidecar(run: BoldRun) -> dict[str, Any]:
     """Merge the JSON side-cars that apply to a run, from the data set's root down to the file itself.
-
-    A side-car applies when its suffix is `bold` and each of its entities is one of the run's (BIDS, "The inheritance
-    principle").
 
     Raises
     ------
@@ -148,17 +164,8 @@ def read_sidecar(run: BoldRun) -> dict[str, Any]:
         A side-car is not a JSON object.
     """
     merged: dict[str, Any] = {}
-    for folder in _folders_down(run.root, run.path.parent):
-        applicable = []
-        for candidate in sorted(folder.glob("*bold.json")):
-            entities = _entities(candidate.name.removesuffix(".json"))
-            if entities is not None and entities.items() <= run.entities.items():
-                applicable.append((len(entities), candidate))
-        for _, candidate in sorted(applicable):
-            merged.update(_read_object(candidate))
-    own = run.path.with_name(re.sub(r"\.nii(\.gz)?$", ".json", run.path.name))
-    if not run.path.name.endswith(("_bold.nii", "_bold.nii.gz")) and own.is_file():
-        merged.update(_read_object(own))
+    for path in run.sidecar_paths:
+        merged.update(_read_object(path))
     return merged
 
 
@@ -234,7 +241,7 @@ def _dataset_root(path: Path) -> Path:
 def _folders_down(root: Path, leaf: Path) -> list[Path]:
     root, leaf = root.resolve(), leaf.resolve()
     above = [folder for folder in (leaf, *leaf.parents) if folder.is_relative_to(root)]
-    return above[::-1]
+    return above[::-1] or [leaf]
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def write_diagrams(path: Path, roi_names: Sequence[str], diagrams: Sequence[Sequ
         arrays[f"H{k}"] = np.concatenate(bars)
         arrays[f"H{k}_offsets"] = np.concatenate([[0], np.cumsum([len(b) for b in bars])]).astype(np.int64)
     with atomic_path(path) as partial:
-        np.savez_compressed(partial, **arrays)
+        np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]  # the stub takes a name for an option
 
 
 def read_diagrams(path: Path) -> SubjectDiagrams:

@@ -41,8 +41,9 @@ def read_numbers(path: str | Path) -> NumberTable:
     """Read a `.tsv` or `.csv` file of numbers.
 
     Leading `#` lines are comments; the last of them is the header if it has a name for each column (as
-    `numpy.savetxt` writes it). The first row is a header if its cells are names; a row of plain column numbers is one
-    too where the numbers below are not whole. A nameless first column that counts 0, 1, 2, ... (a pandas index) goes.
+    `numpy.savetxt` writes it). The first row is a header if its cells are names, or count 0, 1, 2, ... above numbers
+    that are not whole (as pandas writes it); rows that could be labels or samples are refused. A nameless first column
+    that counts 0, 1, 2, ... (a pandas index) goes.
 
     Parameters
     ----------
@@ -74,9 +75,9 @@ def read_numbers(path: str | Path) -> NumberTable:
     if not body:
         raise InputError(where, "a header and no rows below it", "give one row per time point")
     values = np.array(body)
-    if names is None and _counts(values[0]) and values.shape[1] > 1:
-        names, values = _column_numbers(first[1], values, where)
-    elif names is None:
+    if names is None and _may_be_labels(first[1]):
+        names, values = _numbered_columns(first[1], values, where)
+    if names is None:
         names, comments = _commented_header(comments, delimiter, values.shape[1])
     if names and names[0] == "" and values.shape[1] > 1 and np.array_equal(values[:, 0], np.arange(len(values))):
         names, values = names[1:], values[:, 1:]
@@ -160,23 +161,25 @@ def _header(cells: list[str], where: str, line: int) -> tuple[str, ...] | None:
     return stripped
 
 
-def _counts(row: NDArray[np.float64]) -> bool:
-    """Whether a row is 0, 1, 2, ... or 1, 2, 3, ..."""
-    return bool(row[0] in (0.0, 1.0) and np.array_equal(row, np.arange(len(row)) + row[0]))
+def _may_be_labels(cells: list[str]) -> bool:
+    """Whether a row of numbers could be column numbers or region codes: whole, written so, and all different."""
+    return len(cells) > 1 and all(_is_whole(cell) for cell in cells) and len(set(cells)) == len(cells)
 
 
-def _column_numbers(
+def _numbered_columns(
     cells: list[str], values: NDArray[np.float64], where: str
 ) -> tuple[tuple[str, ...] | None, NDArray[np.float64]]:
-    """Decide whether a first row 0, 1, 2, ... is a header (pandas writes one for nameless columns) or data."""
-    if not all(_is_whole(cell) for cell in cells):
-        return None, values
-    if len(values) > 1 and np.any(values[1:] != np.rint(values[1:])):
+    """Decide whether a first row of whole numbers is a header (pandas writes 0, 1, 2, ...) or the first sample."""
+    counts = np.array_equal(values[0] - values[0, 0], np.arange(len(cells))) and values[0, 0] in (0.0, 1.0)
+    has_decimals = bool(np.any(values[1:] != np.rint(values[1:])))
+    if counts and has_decimals:
         return tuple(cell.strip() for cell in cells), values[1:]
+    if not counts and not has_decimals:
+        return None, values
     raise InputError(
         where,
-        f"the first row counts {cells[0]}, {cells[1]}, ...: column numbers or samples?",
-        "remove it, or name the columns",
+        f"the first row holds whole numbers ({cells[0][:20]}, {cells[1][:20]}, ...): column labels or samples?",
+        "give a header of names, or write samples with decimals",
     )
 
 

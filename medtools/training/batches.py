@@ -199,13 +199,13 @@ def balanced_order(labels: ArrayLike) -> Order:
 
 
 class EpochLoader:
-    """The batches of one process, epoch after epoch, read ahead by `workers` processes.
+    """The batches of one process for the epoch in `epoch`, read ahead by `workers` processes.
 
     With several training processes each takes every `world`-th batch, and batches that do not go round are left out.
     """
 
-    def __init__(self, data: Batches, *, first_epoch: int, workers: int, rank: int, world: int, pin: bool) -> None:
-        self.data, self.epoch = data, first_epoch
+    def __init__(self, data: Batches, *, workers: int, rank: int, world: int, pin: bool) -> None:
+        self.data, self.epoch = data, 0
         self.rank, self.world = rank, world
         self._loader = None
         if workers:
@@ -224,9 +224,12 @@ class EpochLoader:
         return ((epoch, step * self.world + self.rank) for step in range(len(self)))
 
     def batches(self) -> Iterator[Batch]:
-        """Yield the current epoch's batches and move on to the next epoch."""
+        """Yield the current epoch's batches."""
         yield from self._loader if self._loader is not None else (self.data.batch(*place) for place in self)
-        self.epoch += 1
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._loader = None
 
 
 class _Indexed(Dataset[Any]):

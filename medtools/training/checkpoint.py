@@ -51,8 +51,13 @@ def save_checkpoint(
         How the file came about, kept apart from the parameters.
     """
     state = model.state_dict() if isinstance(model, nn.Module) else model
-    # Tensors may share memory (tied weights), which the format does not allow: each is written for itself.
-    tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
+    tensors, seen = {}, set()
+    for name, tensor in state.items():
+        stored = tensor.detach().cpu().contiguous()
+        memory = stored.untyped_storage().data_ptr()
+        # Tied weights share memory, which the format does not allow: each is written for itself.
+        tensors[name] = stored.clone() if memory in seen else stored
+        seen.add(memory)
     header = json.dumps({"params": params, "record": record or {}}, separators=(",", ":"))
     # The library's own writer leaves files that only their owner may read.
     write_bytes(path, save(tensors, metadata={_HEADER: header}))

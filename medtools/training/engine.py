@@ -1,12 +1,10 @@
-"""Lightning's side of `fit`: the Trainer runs epochs and looks after precision, devices and processes."""
+"""What happens in a run: steps, epochs, validation, the choice of weights, and the states to resume from."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import re
+import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +12,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from medtools.core.devices import compute_threads
 from medtools.core.errors import InputError
 from medtools.core.log import LOGGER
 from medtools.core.progress import track
@@ -57,7 +52,7 @@ class Engine(pl.LightningModule):
     """Manual optimisation of any number of objectives.
 
     To Lightning an epoch is one *block*, an iterator over batches (with several processes: one batch per block, which
-    their gradient exchange needs). That keeps its bookkeeping, about a millisecond, out of the single step.
+    their gradient exchange needs). That keeps its bookkeeping, up to a millisecond, out of the single step.
     """
 
     automatic_optimization = False
@@ -67,6 +62,8 @@ class Engine(pl.LightningModule):
         self.model, self.plan, self.resumed = model, plan, resumed
         self.state = resumed.state if resumed else RunState()
         self.best_weights = resumed.best if resumed else None
+        # Worker processes, progress bar, event file: closed whether training comes to its end or not.
+        self.resources = contextlib.ExitStack()
 
     # Lightning calls these, in this order.
 
@@ -88,23 +85,28 @@ class Engine(pl.LightningModule):
             self.resumed = None
         settings, world = self.plan.settings, self.trainer.world_size
         self.loader = EpochLoader(
-            self.plan.data, first_epoch=self.state.epoch, workers=settings.workers, rank=self.trainer.global_rank,
-            world=world, pin=self.plan.device.type == "cuda",
+            self.plan.data, workers=settings.workers, rank=self.trainer.global_rank, world=world,
+            pin=self.plan.device.type == "cuda",
         )  # fmt: skip
+        # Only the scaling of 16-bit gradients and their exchange need Lightning within a step.
+        self.direct = world == 1 and settings.precision != "16-mixed"
         self.total_steps = len(self.loader) * settings.epochs
         self.saved_at, self.saving_took = time.monotonic(), 0.0
         leads = self.trainer.is_global_zero
         self.table = HistoryFile(self.plan.out / "metrics.csv", self.state.history) if leads else None
         self.board = _tensorboard(self.plan.out, self.state.step) if leads and settings.tensorboard else None
-        steps = range(self.state.step, self.total_steps)
-        self.progress: Iterator[int] = iter(track(steps, "training") if leads else steps)
+        self.progress = track(range(self.state.step, self.total_steps) if leads else (), "training")
+        closable: list[Any] = [self.loader, self.board, self.progress]
+        for resource in filter(None, closable):
+            self.resources.callback(resource.close)
 
     def train_dataloader(self) -> _Blocks:
         """Return the epochs still to run."""
         return _Blocks(self.loader, whole_epochs=self.trainer.world_size == 1)
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's random numbers."""
+        """Start the epoch's random numbers and its batches."""
+        self.loader.epoch = self.state.epoch
         seed_everything(child_seed(self.plan.seed, "epoch", self.state.epoch, self.trainer.global_rank))
         self.model.train()
         self.rates = {
@@ -112,8 +114,7 @@ class Engine(pl.LightningModule):
             for place, (objective, stepper) in enumerate(zip(self.plan.objectives, self.steppers, strict=True))
         }
         self.waiting: dict[str, list[Tensor]] = {}
-        self.sums: dict[str, float] = {}
-        self.steps_read = 0
+        self.sums: dict[str, tuple[float, int]] = {}
 
     def training_step(self, block: Iterator[Any], _: int) -> None:
         """Run a block of steps."""
@@ -127,8 +128,8 @@ class Engine(pl.LightningModule):
                 with torch.no_grad():
                     self.plan.after_step(self.model, step)
             self.state.step += 1
-            next(self.progress)
-            if (self.state.step + 1) % _LOSSES_READ_AT_ONCE == 0:
+            next(self.progress, None)
+            if self.state.step % _LOSSES_READ_AT_ONCE == 0:
                 self._read_losses()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -140,11 +141,12 @@ class Engine(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Record, validate, advance the schedules, choose, and store the state from time to time."""
         self._read_losses()
-        measured = {name: total / self.steps_read for name, total in self.sums.items()}
+        measured = {name: total / count for name, (total, count) in self.sums.items()}
         row: Row = {"epoch": self.state.epoch + 1, "step": self.state.step, **self.rates, **measured}
         row = self.trainer.strategy.broadcast(row | self._validate() if self.trainer.is_global_zero else row)
         self.state.epoch += 1
         self.state.history.append(row)
+        self._check_monitor()
         self._advance_schedules("epoch", row.get(self.plan.settings.monitor))
         self._choose(row)
         if self.plan.after_epoch is not None:
@@ -156,9 +158,7 @@ class Engine(pl.LightningModule):
 
     def on_fit_end(self) -> None:
         """Write what the run was for."""
-        getattr(self.progress, "close", lambda: None)()
-        if self.board is not None:
-            self.board.close()
+        self.resources.close()
         if self.trainer.is_global_zero:
             self._keep()
             self.plan.finish(self.model, self.state)
@@ -172,9 +172,7 @@ class Engine(pl.LightningModule):
             self.toggle_optimizer(stepper)
         losses = objective.loss(self.model, batch, step)
         parts = {"loss": losses} if isinstance(losses, Tensor) else losses
-        stepper.zero_grad()
-        self.manual_backward(parts["loss"])
-        stepper.step()
+        self._descend(stepper, parts["loss"])
         if not alone:
             self.untoggle_optimizer(stepper)
         schedule = self.schedules[place]
@@ -183,19 +181,29 @@ class Engine(pl.LightningModule):
         for name, value in parts.items():
             self.waiting.setdefault(objective.name if name == "loss" else name, []).append(value.detach())
 
+    def _descend(self, stepper: Any, loss: Tensor) -> None:
+        stepper.zero_grad()
+        if self.direct:
+            loss.backward()
+            self.on_before_optimizer_step(stepper.optimizer)
+            stepper.optimizer.step()
+        else:
+            self.manual_backward(loss)
+            stepper.step()
+
     def _read_losses(self) -> None:
-        count = len(next(iter(self.waiting.values()), []))
+        totals = {objective.name for objective in self.plan.objectives}
         for name, values in self.waiting.items():
-            mean = self.trainer.strategy.reduce(torch.stack(values).double().mean(), reduce_op="mean")
-            self.sums[name] = self.sums.get(name, 0.0) + float(mean) * count
-            if not torch.isfinite(mean):
+            mean = float(self.trainer.strategy.reduce(torch.stack(values).double().mean(), reduce_op="mean"))
+            if name in totals and not math.isfinite(mean):
                 raise InputError(
                     "training",
-                    f"{name} became {float(mean)} in epoch {self.state.epoch + 1}, by step {self.state.step}",
+                    f"{name} became {mean} in epoch {self.state.epoch + 1}, by step {self.state.step}",
                     "lower the learning rate, set gradient_clip, or look for missing values in the inputs",
                 )
-        self.steps_read += count
-        self.waiting = {name: [] for name in self.waiting}
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = total + mean * len(values), count + len(values)
+        self.waiting = {}
 
     def _validate(self) -> Row:
         epoch, settings = self.state.epoch, self.plan.settings
@@ -205,11 +213,18 @@ class Engine(pl.LightningModule):
         self.model.eval()
         seed = child_seed(self.plan.seed, "validation", epoch)
         with torch.no_grad(), self.trainer.precision_plugin.forward_context(), seeded(seed):
-            scores = {name: float(value) for name, value in self.plan.validate(self.model).items()}
-        if self.plan.settings.monitor not in {*scores, *self.sums}:
-            known = ", ".join([*self.sums, *scores])
+            return {name: float(value) for name, value in self.plan.validate(self.model).items()}
+
+    def _check_monitor(self) -> None:
+        """Once everything has been measured for the first time, refuse to wait for what never comes."""
+        settings = self.plan.settings
+        complete = 1 if self.plan.validate is None else min(settings.validate_every, settings.epochs)
+        plateau = any(isinstance(schedule, ReduceLROnPlateau) for schedule in self.schedules)
+        wanted = settings.keep == "best" or settings.patience is not None or plateau
+        recorded = self.state.history[-1]
+        if wanted and self.state.epoch == complete and settings.monitor not in recorded:
+            known = ", ".join(name for name in recorded if name not in ("epoch", "step"))
             raise InputError("monitor", f"no quantity {settings.monitor!r} is recorded", f"there are {known}")
-        return scores
 
     def _advance_schedules(self, per: str, monitored: float | None) -> None:
         for objective, schedule in zip(self.plan.objectives, self.schedules, strict=True):
@@ -233,11 +248,11 @@ class Engine(pl.LightningModule):
         shown = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "step"))
         LOGGER.debug("epoch %d of %d: %s", self.state.epoch, self.plan.settings.epochs, shown)
         if self.board is not None:
-            for name in set(row) - {"epoch", "step"}:
+            for name in sorted(set(row) - {"epoch", "step"}):
                 self.board.add_scalar(name, row[name], self.state.step)
-        begun = time.monotonic()
-        # Storing may take a twentieth of the time at most, however large the network.
-        if begun - self.saved_at >= max(self.plan.settings.checkpoint_seconds, 20 * self.saving_took):
+        begun, pause = time.monotonic(), self.plan.settings.checkpoint_seconds
+        # Storing takes a twentieth of the time at most, however large the network; 0 asks for it after every epoch.
+        if begun - self.saved_at >= (max(pause, 20 * self.saving_took) if pause else 0):
             save_state(self.plan.out, self.plan.run, self.state, self.model, self.best_weights, self._machinery())
             self.saved_at = time.monotonic()
             self.saving_took = self.saved_at - begun
@@ -283,87 +298,6 @@ class _Blocks:
             yield self.loader.batches()
         else:
             yield from (iter((batch,)) for batch in self.loader.batches())
-
-
-def run(model: nn.Module, plan: Plan, resumed: Resumed | None) -> None:
-    """Carry out a plan; its results are files.
-
-    Raises
-    ------
-    InputError
-        As the plan's own callables raise it, and for a loss that is not a number.
-    """
-    settings, on_gpu = plan.settings, plan.device.type == "cuda"
-    start = resumed.state.epoch if resumed else 0
-    strategy = "auto"
-    if settings.devices > 1:
-        # Forked rather than started anew: a new process would run the whole command a second time.
-        strategy = "ddp_fork" if len(plan.objectives) == 1 else "ddp_fork_find_unused_parameters_true"
-    with _quiet(), _deterministic(on_gpu and settings.deterministic), compute_threads(settings.compute_threads):
-        trainer = pl.Trainer(
-            accelerator="gpu" if on_gpu else "cpu",
-            devices=[plan.device.index or 0] if on_gpu and settings.devices == 1 else settings.devices,
-            strategy=strategy,
-            precision=settings.precision,
-            max_epochs=settings.epochs - start,
-            # Inside a batch job Lightning would otherwise take the job's task count for its own.
-            plugins=[LightningEnvironment()],
-            use_distributed_sampler=False,
-            limit_val_batches=0,
-            num_sanity_val_steps=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=plan.out,
-        )
-        with seeded(child_seed(plan.seed, "fit")):
-            _fit(trainer, Engine(model, plan, resumed))
-
-
-def _fit(trainer: pl.Trainer, engine: Engine) -> None:
-    try:
-        trainer.fit(engine)
-    except ProcessRaisedException as error:
-        # Several processes: the error arrives as the text of its trace.
-        ours = re.search(rf"^{InputError.__module__}\.InputError: (.+?): (.+)$", str(error), re.MULTILINE)
-        if ours is None:
-            raise
-        raise InputError(ours[1], ours[2]) from error
-    except SystemExit as error:
-        # Lightning ends the process by itself after Ctrl-C; the command line has its own way.
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
-        raise
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice about settings that are ours, and not the user's, out of the log."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _deterministic(wanted: bool) -> Iterator[None]:
-    before = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    if wanted:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
 def _tensorboard(folder: Path, first_step: int) -> Any:

@@ -18,11 +18,12 @@ from medtools.core.errors import InputError
 from medtools.core.figures import save_figure
 from medtools.training.batches import Batches
 from medtools.training.checkpoint import load_checkpoint, load_into, read_record, save_checkpoint
-from medtools.training.engine import Plan, Validate, run
+from medtools.training.engine import Plan, Validate
 from medtools.training.history import Row, draw_curves, read_history, write_history
 from medtools.training.objective import Objective, Step, supervised
 from medtools.training.settings import FitSettings
 from medtools.training.state import RESUME, RunState, identity, load_state, refuse_other_run
+from medtools.training.trainer import run
 
 __all__ = ["FitResult", "FitSettings", "Objective", "Step", "fit", "supervised"]
 

@@ -25,7 +25,7 @@ class FitSettings(Params):
     workers: int = Field(0, ge=0, description="processes that load data; 0 loads in the training process")
     compute_threads: int = Field(1, ge=1, description="CPU threads inside one operation; the last bits depend on it")
     deterministic: bool = Field(True, description="on a GPU, prefer algorithms that give the same bits each time")
-    checkpoint_seconds: float = Field(30.0, ge=0, description="time between checkpoints to resume from")
+    checkpoint_seconds: float = Field(30.0, ge=0, description="time between states to resume from; 0: every epoch")
     curves: bool = Field(True, description="draw the training curves")
     tensorboard: bool = Field(False, description="also write TensorBoard event files")
 

@@ -1,6 +1,7 @@
 # The data sets of the configuration, checked before any work starts.
 import sys
 from pathlib import Path
+from shlex import quote
 
 from medtools import __version__
 from medtools.core.errors import InputError
@@ -51,9 +52,24 @@ def demo_source(wildcards):
 
 def batch_samples(wildcards):
     """The samples of one batch, as command-line words."""
+    found = data_set(wildcards)
     return " ".join(
-        f"--sample '{name}'" for name in data_set(wildcards).batches[wildcards.batch]
+        f"--sample {quote(name)}" for name in found.batches[wildcards.batch]
     )
+
+
+def batch_files(wildcards):
+    """The files of one batch, where they are the user's own: a changed one is computed again."""
+    found = data_set(wildcards)
+    return [
+        file for name in found.batches[wildcards.batch] for file in found.samples[name]
+    ]
+
+
+def network_words(wildcards):
+    """The network of a job, as command-line words; its folder has a name that any file system takes."""
+    network = quote(data_set(wildcards).networks[wildcards.network])
+    return f"--networks {network} --sample {network}"
 
 
 def all_batches(wildcards):
@@ -92,6 +108,12 @@ def homology_targets(found):
 
 
 TARGETS = {"mci-homology": homology_targets}
+
+for found in DATA_SETS.values():
+    if found.system not in TARGETS:
+        sys.exit(
+            f"error: config: {found.name}: {found.system} has no workflow; known: {', '.join(TARGETS)}"
+        )
 
 
 def all_targets():

@@ -4,6 +4,7 @@
 rule homology:
     input:
         manifest=manifest,
+        files=batch_files,
     output:
         touch("results/{dataset}/homology/batches/{batch}.done"),
     log:
@@ -21,7 +22,7 @@ rule homology:
         options=options("homology"),
         version=__version__,
     shell:
-        "medtools homology {input.manifest} {params.samples} --tolerate --threads {threads}"
+        "medtools homology {input.manifest:q} {params.samples} --tolerate --threads {threads}"
         " --out results/{wildcards.dataset}/homology {params.options} 2> {log}"
 
 
@@ -49,10 +50,11 @@ rule ps:
         mem_mb=memory(2000),
         runtime=240,
     params:
+        network=network_words,
         options=options("ps"),
         version=__version__,
     shell:
-        "medtools homology ps {input.manifest} --sample '{wildcards.network}' --threads {threads}"
+        "medtools homology ps {input.manifest:q} {params.network} --threads {threads}"
         " --out results/{wildcards.dataset}/homology {params.options} 2> {log}"
 
 
@@ -64,7 +66,7 @@ rule figures:
         record="results/{dataset}/figures/plot.json",
         subjects=report(
             directory("results/{dataset}/figures/subjects"),
-            patterns=["{subject}_{roi}.png"],
+            patterns=["{subject}/{roi}.png"],
             caption="../report/overview.rst",
             category="{dataset}",
             subcategory="1 From signal to topology",
@@ -80,7 +82,7 @@ rule figures:
         ),
         pr=report(
             directory("results/{dataset}/figures/PR"),
-            patterns=["{subject}_{network}_H{dimension}.png"],
+            patterns=["{subject}/{network}_H{dimension}.png"],
             caption="../report/pr.rst",
             category="{dataset}",
             subcategory="3 Regions within a subject (PR)",
@@ -109,7 +111,7 @@ rule figures:
         options=options("plot"),
         version=__version__,
     shell:
-        "medtools homology plot {input.manifest} --homology results/{wildcards.dataset}/homology"
+        "medtools homology plot {input.manifest:q} --homology results/{wildcards.dataset}/homology"
         " --out results/{wildcards.dataset}/figures {params.options} 2> {log}"
 
 
@@ -145,7 +147,7 @@ rule stats:
         options=options("stats"),
         version=__version__,
     shell:
-        "medtools stats mci-homology {input.manifest} --homology results/{wildcards.dataset}/homology"
+        "medtools stats mci-homology {input.manifest:q} --homology results/{wildcards.dataset}/homology"
         " --out results/{wildcards.dataset}/stats {params.options} 2> {log}"
 
 
@@ -170,7 +172,7 @@ rule train_fold:
         options=options("train"),
         version=__version__,
     shell:
-        "medtools train mci-homology {input.manifest} --sample {wildcards.fold} --threads {threads}"
+        "medtools train mci-homology {input.manifest:q} --sample {wildcards.fold} --threads {threads}"
         " --homology results/{wildcards.dataset}/homology --out results/{wildcards.dataset}/train"
         " {params.options} 2> {log}"
 

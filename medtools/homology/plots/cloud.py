@@ -13,7 +13,7 @@ from mpl_toolkits.mplot3d import Axes3D
 from numpy.typing import ArrayLike, NDArray
 
 from medtools.core.errors import InputError
-from medtools.core.figures import GREY, PALETTE, SEQUENTIAL_MAP, head, new_figure, style
+from medtools.core.figures import GREY, PALETTE, SEQUENTIAL_MAP, head, new_figure, settle, style
 from medtools.homology.plots.diagrams import draw_barcode, draw_diagram
 from medtools.homology.plots.panels import in_unit
 
@@ -48,9 +48,9 @@ def point_cloud(cloud: ArrayLike, *, tr_ms: float, lag: int = 1, title: str = ""
     figure = new_figure(5.8, 4.8)
     axes = _cloud_axes(figure, cloud)
     points = draw_cloud(axes, cloud, tr_ms=tr_ms, lag=lag, unit=unit)
-    figure.colorbar(points, ax=axes, label="Time t (s)", shrink=0.7, pad=0.1)
+    figure.colorbar(points, ax=axes, label="Time t [s]", shrink=0.7, pad=0.1)
     head(figure, title)
-    return figure
+    return settle(figure)
 
 
 @style()
@@ -97,7 +97,7 @@ def overview(
     _draw_series(above.add_subplot(), signal, tr_ms, unit)
     space = _cloud_axes(left, cloud)
     points = draw_cloud(space, cloud, tr_ms=tr_ms, lag=lag, unit=unit)
-    left.colorbar(points, ax=space, label="Time t (s)", shrink=0.65, pad=0.13)
+    left.colorbar(points, ax=space, label="Time t [s]", shrink=0.65, pad=0.13)
     space.set_title(f"Sliding-window cloud: {len(np.asarray(cloud))} points", loc="center")
     square = middle.add_subplot()
     draw_diagram(square, diagrams, unit)
@@ -106,7 +106,7 @@ def overview(
     draw_barcode(list(panels), diagrams, unit)
     panels[0].set_title("Barcode")
     right.align_ylabels(panels)
-    return figure
+    return settle(figure)
 
 
 def draw_cloud(axes: Axes, cloud: ArrayLike, *, tr_ms: float, lag: int, unit: str) -> PathCollection:
@@ -131,7 +131,7 @@ def draw_cloud(axes: Axes, cloud: ArrayLike, *, tr_ms: float, lag: int, unit: st
 def _draw_series(axes: Axes, signal: NDArray[np.float64], tr_ms: float, unit: str) -> None:
     axes.plot(np.arange(signal.size) * tr_ms / 1000, signal, color=PALETTE[0], linewidth=1)
     axes.set_xlim(0, max(1, signal.size - 1) * tr_ms / 1000)
-    axes.set_xlabel("Time (s)")
+    axes.set_xlabel("Time [s]")
     axes.set_ylabel(in_unit("Signal v", unit))
     axes.set_title(f"Time series: {signal.size} samples, TR {tr_ms:g} ms")
 

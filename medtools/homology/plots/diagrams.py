@@ -12,8 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from medtools.core.errors import InputError
-from medtools.core.figures import GREY, PALETTE, head, new_figure, style
+from medtools.core.figures import GREY, PALETTE, head, new_figure, settle, style
 from medtools.homology.plots.panels import DIMENSION_COLOURS, DIMENSION_MARKERS, in_unit
+from medtools.homology.summaries import births_and_deaths
 
 _LINES = ("-", "--", "-.", ":")
 
@@ -40,7 +41,7 @@ def persistence_diagram(diagrams: Sequence[ArrayLike], *, title: str = "", unit:
     axes = figure.add_subplot()
     draw_diagram(axes, diagrams, unit)
     head(figure, title)
-    return figure
+    return settle(figure)
 
 
 @style()
@@ -66,7 +67,7 @@ def barcode(diagrams: Sequence[ArrayLike], *, title: str = "", unit: str = "z-sc
     draw_barcode(list(panels), diagrams, unit)
     figure.align_ylabels(panels)
     head(figure, title)
-    return figure
+    return settle(figure)
 
 
 @style()
@@ -115,7 +116,7 @@ def betti_curves(
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, title="mean ± 1 SD", title_fontsize=8, loc="outside right upper")
     head(figure, title)
-    return figure
+    return settle(figure)
 
 
 def draw_diagram(axes: Axes, diagrams: Sequence[ArrayLike], unit: str) -> None:
@@ -175,8 +176,8 @@ def draw_barcode(panels: Sequence[Axes], diagrams: Sequence[ArrayLike], unit: st
 
 
 def _bars(diagram: ArrayLike) -> NDArray[np.float64]:
-    """Return a diagram as (n_bars, 2) float64, also when it is empty."""
-    return np.asarray(diagram, dtype=float).reshape(-1, 2)
+    """Return a checked diagram as (n_bars, 2) float64, also when it is empty."""
+    return np.column_stack(births_and_deaths(diagram))
 
 
 def _end(bars: Sequence[NDArray[np.float64]]) -> float:

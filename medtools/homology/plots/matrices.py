@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from medtools.core.errors import InputError
-from medtools.core.figures import SEQUENTIAL_MAP, head, new_figure, style
+from medtools.core.figures import SEQUENTIAL_MAP, head, new_figure, settle, style
 from medtools.homology.plots import panels
 
 
@@ -63,7 +63,7 @@ def pr_heatmap(
     width = max(3.0, cell * len(values)) if networks is None and len(values) <= 106 else 7.0
     cell = width / len(values)
     margin = panels.name_width(names if networks is None else networks, cell)
-    figure = new_figure(width + margin + 1.2, width + margin + 0.6)
+    figure = new_figure(width + margin + 1.2, width + margin + 0.6, layout="compressed")
     axes = figure.add_subplot()
     image = panels.heat_map(axes, values, cmap=SEQUENTIAL_MAP, vmin=0)
     if networks is None:
@@ -77,7 +77,7 @@ def pr_heatmap(
     where = f"network {network}" if network else ""
     heading = panels.title(f"PR (between ROIs), H{dimension}", where, f"{len(values)} ROIs")
     head(figure, f"{heading}\n{subject}")
-    return figure
+    return settle(figure)
 
 
 @style()
@@ -120,7 +120,7 @@ def ps_heatmap(
         If the matrix is not square and finite, or groups do not fit it or `order`.
     """
     values, runs = _by_group(matrix, groups, order)
-    figure = new_figure(6.4, 5.6)
+    figure = new_figure(6.4, 5.6, layout="compressed")
     axes = figure.add_subplot()
     image = panels.heat_map(axes, values, cmap=SEQUENTIAL_MAP, vmin=0)
     panels.block_lines(axes, runs, width=1.6)
@@ -129,7 +129,7 @@ def ps_heatmap(
     where = f"{roi} ({network})" if network else roi
     head(figure, panels.title(f"PS (between subjects), H{dimension}", where))
     axes.set_xlabel("Subjects by group")
-    return figure
+    return settle(figure)
 
 
 @style()
@@ -179,7 +179,7 @@ def ps_grid(
     end = max(float(values.max()) for values, _ in ordered)
     n_columns = min(3, len(matrices))
     n_rows = -(-len(matrices) // n_columns)
-    figure = new_figure(1.3 + 3.3 * n_columns, 0.5 + 3.5 * n_rows)
+    figure = new_figure(1.3 + 3.3 * n_columns, 0.5 + 3.5 * n_rows, layout="compressed")
     frames = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for index, (axes, (values, runs)) in enumerate(zip(frames, ordered, strict=False)):
         image = panels.heat_map(axes, values, cmap=SEQUENTIAL_MAP, vmin=0, vmax=end)
@@ -190,7 +190,7 @@ def ps_grid(
         axes.set_visible(False)
     figure.colorbar(image, ax=frames.tolist(), label=panels.in_unit(distance, unit), shrink=0.7, aspect=40)
     head(figure, f"PS (between subjects), H{dimension} · {len(groups)} subjects by group")
-    return figure
+    return settle(figure)
 
 
 def grey_image(matrix: ArrayLike) -> NDArray[np.uint8]:

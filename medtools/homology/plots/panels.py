@@ -123,5 +123,5 @@ def title(*parts: str) -> str:
 
 
 def in_unit(quantity: str, unit: str) -> str:
-    """Return `quantity (unit)`, or the bare quantity when there is no unit."""
-    return f"{quantity} ({unit})" if unit else quantity
+    """Return `quantity [unit]`, or the bare quantity when there is no unit."""
+    return f"{quantity} [{unit}]" if unit else quantity

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from medtools.core.errors import InputError
-from medtools.core.figures import PALETTE, SIGNIFICANCE_MAP, head, new_figure, style
+from medtools.core.figures import PALETTE, SIGNIFICANCE_MAP, head, new_figure, settle, style
 from medtools.homology.plots import panels
 from medtools.homology.statistics import PairTest
 
@@ -86,8 +86,8 @@ def p_plot(
         label="−log₁₀ p of the rank-sum test (black line: p = α)",
     )
     bar.ax.axvline(-np.log10(alpha), color="black", linewidth=1.5)
-    head(figure, _heading(every[0], network))
-    return figure
+    head(figure, _heading("P-plot", every[0], network))
+    return settle(figure)
 
 
 @style()
@@ -130,8 +130,8 @@ def degree_chart(tests: Mapping[str, PairTest], names: Sequence[str], *, dimensi
         axes.set_xlabel("Significant partners (dashed: by chance)")
     frames[0].set_yticks(range(len(names)), names, fontsize=7.5)
     frames[0].set_ylim(len(names) - 0.4, -0.6)
-    head(figure, _heading(next(iter(tests.values())), network, f"H{dimension}"))
-    return figure
+    head(figure, _heading(f"Significant partners, H{dimension}", next(iter(tests.values())), network))
+    return settle(figure)
 
 
 def _checked_tests(tests: Mapping[str, Sequence[PairTest]], names: Sequence[str], n_dimensions: int) -> list[PairTest]:
@@ -166,9 +166,9 @@ def _concentration(comparison: str, test: PairTest) -> str:
     return f"{comparison}\n{test.n_significant} pairs, top two ROIs hold {100 * test.concentration:.0f} %"
 
 
-def _heading(test: PairTest, network: str, dimension: str = "") -> str:
+def _heading(what: str, test: PairTest, network: str) -> str:
     """Say what was tested and how many pairs chance alone would give."""
     rule = f"p < {test.alpha:g}" if test.correction == "none" else f"BH-adjusted p < {test.alpha:g}"
-    chance = f"{test.expected_false_positives:.1f} of {test.n_pairs} pairs expected at p < {test.alpha:g} by chance"
     where = f"network {network}" if network else ""
-    return panels.title("P-plot: rank-sum test of PR", dimension, where, rule) + "\n" + chance
+    chance = f"{test.expected_false_positives:.1f} of {test.n_pairs} pairs expected at p < {test.alpha:g} by chance"
+    return panels.title(what, where, f"rank-sum test, {rule}") + "\n" + chance

@@ -1,0 +1,418 @@
+"""Persistent cohomology (H1, H2; coefficients Z/2) of the flag complex of a filtered graph.
+
+Simplices of the same dimension are ordered by the arrival of their edges: a triangle is the pair (its last edge, its
+second last among the edges at the apex), a tetrahedron the triple (its last edge, the arrivals of its other two
+vertices at that edge, earlier one first). Packed into one integer these keys sort like the filtration. A column of the
+coboundary matrix is reduced from its youngest to its oldest simplex as in Ripser (Bauer 2021): clearing skips columns
+that are known to be zero, coboundaries are listed from the graph and never stored, and a simplex is paired without any
+work with its first cofacet if it is that cofacet's last facet (an *apparent pair*). Here the first cofacet is the vertex
+that comes nearest to the whole simplex, so that almost every pair is apparent, dense clouds included.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Keys = NDArray[np.int64]
+Ends = NDArray[np.int32]
+
+# A key holds up to three edge numbers of this many bits.
+EDGE_BITS = 21
+MAX_EDGES = (1 << EDGE_BITS) - 1
+NEVER = 2**31 - 1
+
+DONE, CANCELLED, OUT_OF_MEMORY = 0, 1, 2
+
+_LOW = MAX_EDGES
+_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_compiled
+def spanning_forest(u: Ends, v: Ends, n_vertices: int) -> NDArray[np.bool_]:
+    """Which edges join two components when they arrive (Kruskal); entry 0 is unused, as in `u` and `v`."""
+    parent = np.arange(n_vertices)
+    joins = np.zeros(len(u), np.bool_)
+    for e in range(1, len(u)):
+        a, b = u[e], v[e]
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        while parent[b] != b:
+            parent[b] = parent[parent[b]]
+            b = parent[b]
+        if a != b:
+            parent[a] = b
+            joins[e] = True
+    return joins
+
+
+@_compiled
+def persistence(
+    arrival: NDArray[np.int32],
+    u: Ends,
+    v: Ends,
+    joins: NDArray[np.bool_],
+    max_dim: int,
+    max_mem: int,
+    cancel: NDArray[np.uint8],
+) -> tuple[int, Keys]:
+    """Bars of H1 and H2 as numbers of the edges whose arrival begins and ends them.
+
+    Parameters
+    ----------
+    arrival : NDArray[np.int32]
+        (n, padded n) number 1..n_edges of each edge, `NEVER` where there is none and on the diagonal.
+    u, v : Ends
+        (n_edges + 1,) ends of the edges in order of arrival; entry 0 is unused.
+    joins : NDArray[np.bool_]
+        (n_edges + 1,) edges that end a component (`spanning_forest`).
+    max_dim : int
+        1 or 2.
+    max_mem : int
+        Bytes that the growing arrays may take.
+    cancel : NDArray[np.uint8]
+        (1,) stop at once when not zero.
+
+    Returns
+    -------
+    status : int
+        `DONE`, `CANCELLED` or `OUT_OF_MEMORY`.
+    bars : Keys
+        (n_bars, 3) dimension, edge of birth, edge of death (0: never dies), without bars of length zero.
+    """
+    starts, neighbours = _adjacency(u, v, len(arrival))
+    graph = (arrival, u, v, starts, neighbours)
+    n_edges = np.int64(len(u) - 1)
+    first = np.empty(n_edges + 1, np.int64)
+    young = np.empty(len(arrival), np.int64)
+    work = np.empty(1024, np.int64)
+    trail = np.empty(1024, np.int64)
+    store = _empty_store()
+    deaths = store[0]
+    bars = np.empty((64, 3), np.int64)
+    n_bars = 0
+
+    for dim in range(1, max_dim + 1):
+        n_owners = np.int64(0)
+        for e in range(n_edges, 0, -1):
+            if dim == 1:
+                first[e] = _nearest(arrival[u[e]], arrival[v[e]])
+                young[0] = e
+                n_young = 0 if joins[e] or first[e] < e else 1
+            else:
+                n_young = _young_triangles(graph, e, first[e], deaths, young) if first[e] < e else 0
+            if cancel[0]:
+                return CANCELLED, bars
+            for c in range(n_young):
+                status, pivot, n_trail, work, trail = _reduced(
+                    graph, dim, e, young[c], first, store, work, trail, max_mem, cancel
+                )
+                if status != DONE:
+                    return status, bars
+                death = 0 if pivot < 0 else pivot >> (dim * EDGE_BITS)
+                if death != e:
+                    bars = bars if n_bars < len(bars) else np.concatenate((bars, bars))
+                    bars[n_bars, 0], bars[n_bars, 1], bars[n_bars, 2] = dim, e, death
+                    n_bars += 1
+                if pivot >= 0:
+                    store = _stored(store, pivot, n_owners, trail, n_trail)
+                    n_owners += 1
+        deaths, store = store[0], _empty_store()
+    return DONE, bars[:n_bars]
+
+
+@_compiled
+def _reduced(
+    graph: tuple,
+    dim: int,
+    e: int,
+    column: int,
+    first: Keys,
+    store: tuple,
+    work: Keys,
+    trail: Keys,
+    max_mem: int,
+    cancel: NDArray[np.uint8],
+) -> tuple[int, int, int, Keys, Keys]:
+    """Add columns to the coboundary of the simplex `column` (last edge e) until its pivot is owned by no other column.
+
+    Returns the status, the pivot (-1 if the column became zero), and the simplices added, a heap in `trail`; `work` and
+    `trail` may have been replaced by longer arrays.
+    """
+    owners, bounds, kept = store
+    trail[0] = column
+    n_trail = np.int64(1)
+    pivot = _emergent(graph, e, column, owners) if dim == 2 else np.int64(-1)
+    if pivot >= 0:
+        return DONE, pivot, n_trail, work, trail
+    room = len(graph[0])
+    work = _room(work, room)
+    size = _coboundary(graph, dim, column, work, np.int64(0))
+    while True:
+        size = _cancelled(work, size)
+        pivot = work[0] if size else np.int64(-1)
+        partner = _apparent(graph, dim, pivot, first) if size else np.int64(-1)
+        owner = _lookup(owners, pivot) if size and partner < 0 else np.int64(-1)
+        if partner < 0 and owner < 0:
+            return DONE, pivot, n_trail, work, trail
+        if cancel[0]:
+            return CANCELLED, pivot, n_trail, work, trail
+        low, high = (np.int64(0), np.int64(1)) if partner >= 0 else (bounds[owner], bounds[owner + 1])
+        if 8 * (size + (high - low) * room + n_trail + len(kept)) + 16 * len(owners) > max_mem:
+            return OUT_OF_MEMORY, pivot, n_trail, work, trail
+        work = _room(work, size + (high - low) * room)
+        trail = _room(trail, n_trail + high - low)
+        for i in range(low, high):
+            added = partner if partner >= 0 else kept[i]
+            size = _coboundary(graph, dim, added, work, size)
+            n_trail = _push(trail, n_trail, added)
+
+
+@_compiled
+def _empty_store() -> tuple[Keys, Keys, Keys]:
+    """Reduced columns: a table from pivots to column numbers, where each column starts, the simplices of all columns."""
+    return _table(np.int64(64)), np.zeros(64, np.int64), np.empty(256, np.int64)
+
+
+@_compiled
+def _stored(store: tuple, pivot: int, n_owners: int, trail: Keys, n_trail: int) -> tuple[Keys, Keys, Keys]:
+    """The store with column number `n_owners` added."""
+    owners, bounds, kept = store
+    if 2 * n_owners + 2 >= len(owners):
+        owners = _rehashed(owners)
+    _insert(owners, pivot, n_owners)
+    end = bounds[n_owners]
+    kept = _room(kept, end + n_trail)
+    bounds = _room(bounds, n_owners + 2)
+    n_trail = _cancelled(trail, n_trail)
+    while n_trail:
+        kept[end] = trail[0]
+        end += 1
+        n_trail = _cancelled(trail, _pop(trail, n_trail))
+    bounds[n_owners + 1] = end
+    return owners, bounds, kept
+
+
+@_compiled
+def _adjacency(u: Ends, v: Ends, n_vertices: int) -> tuple[NDArray[np.int64], Ends]:
+    """Neighbours of vertex x are ``neighbours[starts[x]:starts[x + 1]]``."""
+    starts = np.zeros(n_vertices + 2, np.int64)
+    for e in range(1, len(u)):
+        starts[u[e] + 2] += 1
+        starts[v[e] + 2] += 1
+    for x in range(n_vertices):
+        starts[x + 2] += starts[x + 1]
+    neighbours = np.empty(2 * (len(u) - 1), np.int32)
+    for e in range(1, len(u)):
+        neighbours[starts[u[e] + 1]] = v[e]
+        starts[u[e] + 1] += 1
+        neighbours[starts[v[e] + 1]] = u[e]
+        starts[v[e] + 1] += 1
+    return starts, neighbours
+
+
+@_compiled
+def _nearest(row_u: NDArray[np.int32], row_v: NDArray[np.int32]) -> int:
+    first = np.int32(NEVER)
+    for x in range(len(row_u)):
+        first = min(first, max(row_u[x], row_v[x]))
+    return first
+
+
+@_compiled
+def _nearest_adjacent(row_u: NDArray[np.int32], row_v: NDArray[np.int32], row_x: NDArray[np.int32], e: int) -> int:
+    """First arrival at the edge e = uv of a vertex that is adjacent to x before e."""
+    before = np.int32(e)
+    first = np.int32(NEVER)
+    for y in range(len(row_u)):
+        first = min(first, max(row_u[y], row_v[y]) if row_x[y] < before else np.int32(NEVER))
+    return first
+
+
+@_compiled
+def _apex(graph: tuple, e: int, m: int) -> int:
+    """Vertex that edge m joins to the edge e."""
+    u, v = graph[1], graph[2]
+    return v[m] if u[m] == u[e] or u[m] == v[e] else u[m]
+
+
+@_compiled
+def _young_triangles(graph: tuple, e: int, first: int, deaths: Keys, out: Keys) -> int:
+    """Triangles with last edge e whose columns must be reduced, youngest first: not cleared and not apparent."""
+    arrival, u, v, starts, neighbours = graph
+    row_u, row_v = arrival[u[e]], arrival[v[e]]
+    n = 0
+    for i in range(starts[u[e]], starts[u[e] + 1]):
+        x = neighbours[i]
+        m = max(row_u[x], row_v[x])
+        if m >= e or m == first or _nearest_adjacent(row_u, row_v, arrival[x], e) < m:
+            continue
+        key = (e << EDGE_BITS) | m
+        if _lookup(deaths, key) >= 0:
+            continue
+        j = n
+        while j > 0 and out[j - 1] < key:
+            out[j] = out[j - 1]
+            j -= 1
+        out[j] = key
+        n += 1
+    return n
+
+
+@_compiled
+def _emergent(graph: tuple, e: int, triangle: int, owners: Keys) -> int:
+    """First cofacet of a triangle if it arrives with the same edge and has no owner yet, else -1."""
+    arrival, u, v = graph[0], graph[1], graph[2]
+    m = triangle & _LOW
+    row_u, row_v = arrival[u[e]], arrival[v[e]]
+    second = _nearest_adjacent(row_u, row_v, arrival[_apex(graph, e, m)], e)
+    if second >= e or _nearest_adjacent(row_u, row_v, arrival[_apex(graph, e, second)], e) == m:
+        return -1
+    pivot = (triangle << EDGE_BITS) | second
+    return -1 if _lookup(owners, pivot) >= 0 else pivot
+
+
+@_compiled
+def _apparent(graph: tuple, dim: int, pivot: int, first: Keys) -> int:
+    """Simplex that forms an apparent pair with its cofacet `pivot`, or -1."""
+    e = pivot >> (dim * EDGE_BITS)
+    if dim == 1:
+        return e if first[e] == pivot & _LOW else -1
+    arrival, u, v = graph[0], graph[1], graph[2]
+    m = pivot & _LOW
+    nearest = _nearest_adjacent(arrival[u[e]], arrival[v[e]], arrival[_apex(graph, e, m)], e)
+    return (e << EDGE_BITS) | m if nearest == (pivot >> EDGE_BITS) & _LOW else -1
+
+
+@_compiled
+def _coboundary(graph: tuple, dim: int, simplex: int, heap: Keys, size: int) -> int:
+    """Push the keys of all cofacets; returns the new size of the heap."""
+    return _edge_coboundary(graph, simplex, heap, size) if dim == 1 else _cofacets(graph, simplex, heap, size)
+
+
+@_compiled
+def _edge_coboundary(graph: tuple, e: int, heap: Keys, size: int) -> int:
+    arrival, u, v, starts, neighbours = graph
+    row_v = arrival[v[e]]
+    for i in range(starts[u[e]], starts[u[e] + 1]):
+        x = neighbours[i]
+        p, q = np.int64(arrival[u[e], x]), np.int64(row_v[x])
+        if q == NEVER:
+            continue
+        last = max(p, q)
+        key = (e << EDGE_BITS) | last if last < e else (last << EDGE_BITS) | max(e, min(p, q))
+        size = _push(heap, size, key)
+    return size
+
+
+@_compiled
+def _cofacets(graph: tuple, triangle: int, heap: Keys, size: int) -> int:
+    arrival, u, v, starts, neighbours = graph
+    e, m = triangle >> EDGE_BITS, triangle & _LOW
+    x = _apex(graph, e, m)
+    row_u, row_v, row_x = arrival[u[e]], arrival[v[e]], arrival[x]
+    ux, vx = np.int64(row_u[x]), np.int64(row_v[x])
+    for i in range(starts[x], starts[x + 1]):
+        z = neighbours[i]
+        p, q, s = np.int64(row_u[z]), np.int64(row_v[z]), np.int64(row_x[z])
+        last = max(p, q, s)
+        if last == NEVER:
+            continue
+        if last < e:
+            f, g, last = m, max(p, q), e
+        elif last == p:
+            f, g = max(e, q), max(ux, s)
+        elif last == q:
+            f, g = max(e, p), max(vx, s)
+        else:
+            f, g = max(ux, p), max(vx, q)
+        key = (((last << EDGE_BITS) | min(f, g)) << EDGE_BITS) | max(f, g)
+        size = _push(heap, size, key)
+    return size
+
+
+@_compiled
+def _room(array: Keys, size: int) -> Keys:
+    """The array itself, or a copy that is at least twice as long if `size` does not fit."""
+    if size <= len(array):
+        return array
+    longer = np.empty(max(size, 2 * len(array)), np.int64)
+    for i in range(len(array)):
+        longer[i] = array[i]
+    return longer
+
+
+@_compiled
+def _push(heap: Keys, size: int, key: int) -> int:
+    i = size
+    while i > 0:
+        parent = (i - 1) >> 1
+        if heap[parent] <= key:
+            break
+        heap[i] = heap[parent]
+        i = parent
+    heap[i] = key
+    return size + 1
+
+
+@_compiled
+def _pop(heap: Keys, size: int) -> int:
+    """Remove the smallest key, which is ``heap[0]``."""
+    size -= 1
+    key = heap[size]
+    i, child = 0, 1
+    while child < size:
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= key:
+            break
+        heap[i] = heap[child]
+        i, child = child, 2 * child + 1
+    heap[i] = key
+    return size
+
+
+@_compiled
+def _cancelled(heap: Keys, size: int) -> int:
+    """Remove equal pairs (their sum is 0 in Z/2) until the smallest key is single."""
+    while size > 1 and (heap[1] == heap[0] or (size > 2 and heap[2] == heap[0])):
+        size = _pop(heap, _pop(heap, size))
+    return size
+
+
+@_compiled
+def _table(length: int) -> Keys:
+    """Empty hash table from keys to integers, with open addressing; `length` is a power of 2."""
+    table = np.empty((length, 2), np.int64)
+    table[:] = -1
+    return table
+
+
+@_compiled
+def _slot(table: Keys, key: int) -> int:
+    i = ((key * -7046029254386353131) >> 24) & (len(table) - 1)
+    while table[i, 0] != key and table[i, 0] != -1:
+        i = (i + 1) & (len(table) - 1)
+    return i
+
+
+@_compiled
+def _lookup(table: Keys, key: int) -> int:
+    return table[_slot(table, key), 1]
+
+
+@_compiled
+def _insert(table: Keys, key: int, value: int) -> None:
+    i = _slot(table, key)
+    table[i, 0], table[i, 1] = key, value
+
+
+@_compiled
+def _rehashed(table: Keys) -> Keys:
+    larger = _table(2 * len(table))
+    for i in range(len(table)):
+        if table[i, 0] != -1:
+            _insert(larger, table[i, 0], table[i, 1])
+    return larger
