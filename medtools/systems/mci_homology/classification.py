@@ -134,7 +134,7 @@ def _train_fold(job: Job, task: Task, split: Split, folder: Path) -> Iterable[Pa
     params: ClassifierParams = job.params
     labels = _labels(task, params, split, job.seed)
     files: tuple[Path, ...] = ()
-    if params.model in NETWORKS:
+    if params.model == "cnn" or params.model == "densenet121":
         probabilities, files = _train_network(job, task, split, labels, folder)
     else:
         estimator = make_baseline(params.model, seed=job.seed, prune=params.prune_corr)
