@@ -1,22 +1,29 @@
 """Persistent cohomology (H1, H2; coefficients Z/2) of the flag complex of a filtered graph.
 
-Simplices of the same dimension are ordered by the arrival of their edges: a triangle is the pair (its last edge, its
-second last among the edges at the apex), a tetrahedron the triple (its last edge, the arrivals of its other two
+Simplices of the same dimension are ordered by the arrival of their edges: a triangle is the pair (its last edge, the
+later of the two edges to its third vertex), a tetrahedron the triple (its last edge, the arrivals of its other two
 vertices at that edge, earlier one first). Packed into one integer these keys sort like the filtration. A column of the
 coboundary matrix is reduced from its youngest to its oldest simplex as in Ripser (Bauer 2021): clearing skips columns
 that are known to be zero, coboundaries are listed from the graph and never stored, and a simplex is paired without any
-work with its first cofacet if it is that cofacet's last facet (an *apparent pair*). Here the first cofacet is the vertex
-that comes nearest to the whole simplex, so that almost every pair is apparent, dense clouds included.
+work with its first cofacet if it is that cofacet's last facet (an *apparent pair*). Here the first cofacet adds the
+vertex that comes nearest to the whole simplex, so that almost every pair is apparent, in dense graphs too.
 """
 
 from __future__ import annotations
 
-import numba
+from typing import Any, TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
+from medtools.homology.kernels import compiled
+
 Keys = NDArray[np.int64]
+Key: TypeAlias = Any  # an entry of Keys: an int to the caller, int64 in a kernel
 Ends = NDArray[np.int32]
+Row = NDArray[np.int32]
+Graph = tuple[NDArray[np.int32], Ends, Ends, Keys, Ends]
+Store = tuple[Keys, Keys, Keys]
 
 # A key holds up to three edge numbers of this many bits.
 EDGE_BITS = 21
@@ -25,30 +32,8 @@ NEVER = 2**31 - 1
 
 DONE, CANCELLED, OUT_OF_MEMORY = 0, 1, 2
 
-_LOW = MAX_EDGES
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-
-@_compiled
-def spanning_forest(u: Ends, v: Ends, n_vertices: int) -> NDArray[np.bool_]:
-    """Which edges join two components when they arrive (Kruskal); entry 0 is unused, as in `u` and `v`."""
-    parent = np.arange(n_vertices)
-    joins = np.zeros(len(u), np.bool_)
-    for e in range(1, len(u)):
-        a, b = u[e], v[e]
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        while parent[b] != b:
-            parent[b] = parent[parent[b]]
-            b = parent[b]
-        if a != b:
-            parent[a] = b
-            joins[e] = True
-    return joins
-
-
-@_compiled
+@compiled
 def persistence(
     arrival: NDArray[np.int32],
     u: Ends,
@@ -67,7 +52,7 @@ def persistence(
     u, v : Ends
         (n_edges + 1,) ends of the edges in order of arrival; entry 0 is unused.
     joins : NDArray[np.bool_]
-        (n_edges + 1,) edges that end a component (`spanning_forest`).
+        (n_edges + 1,) edges that end a component (`filtration.spanning_forest`).
     max_dim : int
         1 or 2.
     max_mem : int
@@ -84,30 +69,27 @@ def persistence(
     """
     starts, neighbours = _adjacency(u, v, len(arrival))
     graph = (arrival, u, v, starts, neighbours)
-    n_edges = np.int64(len(u) - 1)
-    first = np.empty(n_edges + 1, np.int64)
-    young = np.empty(len(arrival), np.int64)
-    work = np.empty(1024, np.int64)
-    trail = np.empty(1024, np.int64)
+    first = np.empty(len(u), np.int64)
+    columns = np.empty(len(arrival), np.int64)
+    work, trail = np.empty(1024, np.int64), np.empty(1024, np.int64)
     store = _empty_store()
     deaths = store[0]
-    bars = np.empty((64, 3), np.int64)
-    n_bars = 0
+    bars, n_bars = np.empty((64, 3), np.int64), 0
 
     for dim in range(1, max_dim + 1):
-        n_owners = np.int64(0)
-        for e in range(n_edges, 0, -1):
-            if dim == 1:
-                first[e] = _nearest(arrival[u[e]], arrival[v[e]])
-                young[0] = e
-                n_young = 0 if joins[e] or first[e] < e else 1
-            else:
-                n_young = _young_triangles(graph, e, first[e], deaths, young) if first[e] < e else 0
+        n_owners: Key = np.int64(0)
+        for e in range(len(u) - 1, 0, -1):
             if cancel[0]:
                 return CANCELLED, bars
-            for c in range(n_young):
+            if dim == 1:
+                first[e] = _nearest(arrival[u[e]], arrival[v[e]])
+                columns[0] = e
+                n_columns = 0 if joins[e] or first[e] < e else 1
+            else:
+                n_columns = _triangles_to_reduce(graph, e, first[e], deaths, columns) if first[e] < e else 0
+            for c in range(n_columns):
                 status, pivot, n_trail, work, trail = _reduced(
-                    graph, dim, e, young[c], first, store, work, trail, max_mem, cancel
+                    graph, dim, e, columns[c], first, store, work, trail, max_mem, cancel
                 )
                 if status != DONE:
                     return status, bars
@@ -123,43 +105,45 @@ def persistence(
     return DONE, bars[:n_bars]
 
 
-@_compiled
+@compiled
 def _reduced(
-    graph: tuple,
+    graph: Graph,
     dim: int,
     e: int,
-    column: int,
+    column: Key,
     first: Keys,
-    store: tuple,
+    store: Store,
     work: Keys,
     trail: Keys,
     max_mem: int,
     cancel: NDArray[np.uint8],
-) -> tuple[int, int, int, Keys, Keys]:
+) -> tuple[int, Key, Key, Keys, Keys]:
     """Add columns to the coboundary of the simplex `column` (last edge e) until its pivot is owned by no other column.
 
-    Returns the status, the pivot (-1 if the column became zero), and the simplices added, a heap in `trail`; `work` and
-    `trail` may have been replaced by longer arrays.
+    Returns the status, the pivot (-1 if the column became zero), and the size of the heap of added simplices in
+    `trail`; `work` and `trail` may have been replaced by longer arrays.
     """
     owners, bounds, kept = store
+    none: Key = np.int64(-1)
+    n_trail: Key = np.int64(1)
     trail[0] = column
-    n_trail = np.int64(1)
-    pivot = _emergent(graph, e, column, owners) if dim == 2 else np.int64(-1)
+    pivot = _emergent(graph, e, column, owners) if dim == 2 else none
     if pivot >= 0:
         return DONE, pivot, n_trail, work, trail
     room = len(graph[0])
     work = _room(work, room)
-    size = _coboundary(graph, dim, column, work, np.int64(0))
+    size: Key = np.int64(0)
+    size = _coboundary(graph, dim, column, work, size)
     while True:
         size = _cancelled(work, size)
-        pivot = work[0] if size else np.int64(-1)
-        partner = _apparent(graph, dim, pivot, first) if size else np.int64(-1)
-        owner = _lookup(owners, pivot) if size and partner < 0 else np.int64(-1)
+        pivot = work[0] if size else none
+        partner = _apparent(graph, dim, pivot, first) if size else none
+        owner = _lookup(owners, pivot) if size and partner < 0 else none
         if partner < 0 and owner < 0:
             return DONE, pivot, n_trail, work, trail
         if cancel[0]:
             return CANCELLED, pivot, n_trail, work, trail
-        low, high = (np.int64(0), np.int64(1)) if partner >= 0 else (bounds[owner], bounds[owner + 1])
+        low, high = (none + 1, none + 2) if partner >= 0 else (bounds[owner], bounds[owner + 1])
         if 8 * (size + (high - low) * room + n_trail + len(kept)) + 16 * len(owners) > max_mem:
             return OUT_OF_MEMORY, pivot, n_trail, work, trail
         work = _room(work, size + (high - low) * room)
@@ -170,33 +154,8 @@ def _reduced(
             n_trail = _push(trail, n_trail, added)
 
 
-@_compiled
-def _empty_store() -> tuple[Keys, Keys, Keys]:
-    """Reduced columns: a table from pivots to column numbers, where each column starts, the simplices of all columns."""
-    return _table(np.int64(64)), np.zeros(64, np.int64), np.empty(256, np.int64)
-
-
-@_compiled
-def _stored(store: tuple, pivot: int, n_owners: int, trail: Keys, n_trail: int) -> tuple[Keys, Keys, Keys]:
-    """The store with column number `n_owners` added."""
-    owners, bounds, kept = store
-    if 2 * n_owners + 2 >= len(owners):
-        owners = _rehashed(owners)
-    _insert(owners, pivot, n_owners)
-    end = bounds[n_owners]
-    kept = _room(kept, end + n_trail)
-    bounds = _room(bounds, n_owners + 2)
-    n_trail = _cancelled(trail, n_trail)
-    while n_trail:
-        kept[end] = trail[0]
-        end += 1
-        n_trail = _cancelled(trail, _pop(trail, n_trail))
-    bounds[n_owners + 1] = end
-    return owners, bounds, kept
-
-
-@_compiled
-def _adjacency(u: Ends, v: Ends, n_vertices: int) -> tuple[NDArray[np.int64], Ends]:
+@compiled
+def _adjacency(u: Ends, v: Ends, n_vertices: int) -> tuple[Keys, Ends]:
     """Neighbours of vertex x are ``neighbours[starts[x]:starts[x + 1]]``."""
     starts = np.zeros(n_vertices + 2, np.int64)
     for e in range(1, len(u)):
@@ -213,40 +172,41 @@ def _adjacency(u: Ends, v: Ends, n_vertices: int) -> tuple[NDArray[np.int64], En
     return starts, neighbours
 
 
-@_compiled
-def _nearest(row_u: NDArray[np.int32], row_v: NDArray[np.int32]) -> int:
-    first = np.int32(NEVER)
+@compiled
+def _nearest(row_u: Row, row_v: Row) -> Key:
+    """First arrival of a common neighbour of u and v."""
+    first: Any = np.int32(NEVER)
     for x in range(len(row_u)):
         first = min(first, max(row_u[x], row_v[x]))
     return first
 
 
-@_compiled
-def _nearest_adjacent(row_u: NDArray[np.int32], row_v: NDArray[np.int32], row_x: NDArray[np.int32], e: int) -> int:
+@compiled
+def _nearest_adjacent(row_u: Row, row_v: Row, row_x: Row, e: Key) -> Key:
     """First arrival at the edge e = uv of a vertex that is adjacent to x before e."""
     before = np.int32(e)
-    first = np.int32(NEVER)
+    first: Any = np.int32(NEVER)
     for y in range(len(row_u)):
         first = min(first, max(row_u[y], row_v[y]) if row_x[y] < before else np.int32(NEVER))
     return first
 
 
-@_compiled
-def _apex(graph: tuple, e: int, m: int) -> int:
+@compiled
+def _apex(graph: Graph, e: Key, m: Key) -> Any:
     """Vertex that edge m joins to the edge e."""
     u, v = graph[1], graph[2]
     return v[m] if u[m] == u[e] or u[m] == v[e] else u[m]
 
 
-@_compiled
-def _young_triangles(graph: tuple, e: int, first: int, deaths: Keys, out: Keys) -> int:
-    """Triangles with last edge e whose columns must be reduced, youngest first: not cleared and not apparent."""
+@compiled
+def _triangles_to_reduce(graph: Graph, e: int, first: Key, deaths: Keys, out: Keys) -> int:
+    """Triangles with last edge e that are neither cleared nor apparent, youngest first."""
     arrival, u, v, starts, neighbours = graph
     row_u, row_v = arrival[u[e]], arrival[v[e]]
     n = 0
     for i in range(starts[u[e]], starts[u[e] + 1]):
         x = neighbours[i]
-        m = max(row_u[x], row_v[x])
+        m: Key = max(row_u[x], row_v[x])
         if m >= e or m == first or _nearest_adjacent(row_u, row_v, arrival[x], e) < m:
             continue
         key = (e << EDGE_BITS) | m
@@ -261,11 +221,11 @@ def _young_triangles(graph: tuple, e: int, first: int, deaths: Keys, out: Keys) 
     return n
 
 
-@_compiled
-def _emergent(graph: tuple, e: int, triangle: int, owners: Keys) -> int:
+@compiled
+def _emergent(graph: Graph, e: int, triangle: Key, owners: Keys) -> Key:
     """First cofacet of a triangle if it arrives with the same edge and has no owner yet, else -1."""
     arrival, u, v = graph[0], graph[1], graph[2]
-    m = triangle & _LOW
+    m = triangle & MAX_EDGES
     row_u, row_v = arrival[u[e]], arrival[v[e]]
     second = _nearest_adjacent(row_u, row_v, arrival[_apex(graph, e, m)], e)
     if second >= e or _nearest_adjacent(row_u, row_v, arrival[_apex(graph, e, second)], e) == m:
@@ -274,52 +234,56 @@ def _emergent(graph: tuple, e: int, triangle: int, owners: Keys) -> int:
     return -1 if _lookup(owners, pivot) >= 0 else pivot
 
 
-@_compiled
-def _apparent(graph: tuple, dim: int, pivot: int, first: Keys) -> int:
+@compiled
+def _apparent(graph: Graph, dim: int, pivot: Key, first: Keys) -> Key:
     """Simplex that forms an apparent pair with its cofacet `pivot`, or -1."""
     e = pivot >> (dim * EDGE_BITS)
     if dim == 1:
-        return e if first[e] == pivot & _LOW else -1
+        return e if first[e] == pivot & MAX_EDGES else -1
     arrival, u, v = graph[0], graph[1], graph[2]
-    m = pivot & _LOW
+    m = pivot & MAX_EDGES
     nearest = _nearest_adjacent(arrival[u[e]], arrival[v[e]], arrival[_apex(graph, e, m)], e)
-    return (e << EDGE_BITS) | m if nearest == (pivot >> EDGE_BITS) & _LOW else -1
+    return (e << EDGE_BITS) | m if nearest == (pivot >> EDGE_BITS) & MAX_EDGES else -1
 
 
-@_compiled
-def _coboundary(graph: tuple, dim: int, simplex: int, heap: Keys, size: int) -> int:
+@compiled
+def _coboundary(graph: Graph, dim: int, simplex: Key, heap: Keys, size: Key) -> Key:
     """Push the keys of all cofacets; returns the new size of the heap."""
-    return _edge_coboundary(graph, simplex, heap, size) if dim == 1 else _cofacets(graph, simplex, heap, size)
+    return _triangles_on(graph, simplex, heap, size) if dim == 1 else _tetrahedra_on(graph, simplex, heap, size)
 
 
-@_compiled
-def _edge_coboundary(graph: tuple, e: int, heap: Keys, size: int) -> int:
+@compiled
+def _triangles_on(graph: Graph, e: Key, heap: Keys, size: Key) -> Key:
     arrival, u, v, starts, neighbours = graph
-    row_v = arrival[v[e]]
+    row_u, row_v = arrival[u[e]], arrival[v[e]]
     for i in range(starts[u[e]], starts[u[e] + 1]):
         x = neighbours[i]
-        p, q = np.int64(arrival[u[e], x]), np.int64(row_v[x])
-        if q == NEVER:
-            continue
+        p: Key = np.int64(row_u[x])
+        q: Key = np.int64(row_v[x])
         last = max(p, q)
-        key = (e << EDGE_BITS) | last if last < e else (last << EDGE_BITS) | max(e, min(p, q))
-        size = _push(heap, size, key)
+        if last < NEVER:
+            key = (e << EDGE_BITS) | last if last < e else (last << EDGE_BITS) | max(e, min(p, q))
+            size = _push(heap, size, key)
     return size
 
 
-@_compiled
-def _cofacets(graph: tuple, triangle: int, heap: Keys, size: int) -> int:
+@compiled
+def _tetrahedra_on(graph: Graph, triangle: Key, heap: Keys, size: Key) -> Key:
     arrival, u, v, starts, neighbours = graph
-    e, m = triangle >> EDGE_BITS, triangle & _LOW
+    e, m = triangle >> EDGE_BITS, triangle & MAX_EDGES
     x = _apex(graph, e, m)
     row_u, row_v, row_x = arrival[u[e]], arrival[v[e]], arrival[x]
-    ux, vx = np.int64(row_u[x]), np.int64(row_v[x])
+    ux: Key = np.int64(row_u[x])
+    vx: Key = np.int64(row_v[x])
     for i in range(starts[x], starts[x + 1]):
         z = neighbours[i]
-        p, q, s = np.int64(row_u[z]), np.int64(row_v[z]), np.int64(row_x[z])
+        p: Key = np.int64(row_u[z])
+        q: Key = np.int64(row_v[z])
+        s: Key = np.int64(row_x[z])
         last = max(p, q, s)
         if last == NEVER:
             continue
+        # f and g are the arrivals, at the edge that comes last, of the two vertices that are not on it.
         if last < e:
             f, g, last = m, max(p, q), e
         elif last == p:
@@ -328,24 +292,50 @@ def _cofacets(graph: tuple, triangle: int, heap: Keys, size: int) -> int:
             f, g = max(e, p), max(vx, s)
         else:
             f, g = max(ux, p), max(vx, q)
-        key = (((last << EDGE_BITS) | min(f, g)) << EDGE_BITS) | max(f, g)
-        size = _push(heap, size, key)
+        size = _push(heap, size, (((last << EDGE_BITS) | min(f, g)) << EDGE_BITS) | max(f, g))
     return size
 
 
-@_compiled
-def _room(array: Keys, size: int) -> Keys:
+@compiled
+def _empty_store() -> Store:
+    """Reduced columns: table from pivot to column number, where each column starts, the simplices of all columns."""
+    length: Key = np.int64(64)
+    return _table(length), np.zeros(64, np.int64), np.empty(256, np.int64)
+
+
+@compiled
+def _stored(store: Store, pivot: Key, n_owners: Key, trail: Keys, n_trail: Key) -> Store:
+    """The store with column number `n_owners` added."""
+    owners, bounds, kept = store
+    if 2 * n_owners + 2 >= len(owners):
+        owners = _rehashed(owners)
+    i = _slot(owners, pivot)
+    owners[i, 0], owners[i, 1] = pivot, n_owners
+    end = bounds[n_owners]
+    kept = _room(kept, end + n_trail)
+    bounds = _room(bounds, n_owners + 2)
+    n_trail = _cancelled(trail, n_trail)
+    while n_trail:
+        kept[end] = trail[0]
+        end += 1
+        n_trail = _cancelled(trail, _pop(trail, n_trail))
+    bounds[n_owners + 1] = end
+    return owners, bounds, kept
+
+
+@compiled
+def _room(array: Keys, size: Key) -> Keys:
     """The array itself, or a copy that is at least twice as long if `size` does not fit."""
     if size <= len(array):
         return array
     longer = np.empty(max(size, 2 * len(array)), np.int64)
-    for i in range(len(array)):
+    for i in range(len(array)):  # slices would take ten times longer to compile
         longer[i] = array[i]
     return longer
 
 
-@_compiled
-def _push(heap: Keys, size: int, key: int) -> int:
+@compiled
+def _push(heap: Keys, size: Key, key: Key) -> Key:
     i = size
     while i > 0:
         parent = (i - 1) >> 1
@@ -357,8 +347,8 @@ def _push(heap: Keys, size: int, key: int) -> int:
     return size + 1
 
 
-@_compiled
-def _pop(heap: Keys, size: int) -> int:
+@compiled
+def _pop(heap: Keys, size: Key) -> Key:
     """Remove the smallest key, which is ``heap[0]``."""
     size -= 1
     key = heap[size]
@@ -374,45 +364,40 @@ def _pop(heap: Keys, size: int) -> int:
     return size
 
 
-@_compiled
-def _cancelled(heap: Keys, size: int) -> int:
+@compiled
+def _cancelled(heap: Keys, size: Key) -> Key:
     """Remove equal pairs (their sum is 0 in Z/2) until the smallest key is single."""
     while size > 1 and (heap[1] == heap[0] or (size > 2 and heap[2] == heap[0])):
         size = _pop(heap, _pop(heap, size))
     return size
 
 
-@_compiled
-def _table(length: int) -> Keys:
+@compiled
+def _table(length: Key) -> Keys:
     """Empty hash table from keys to integers, with open addressing; `length` is a power of 2."""
     table = np.empty((length, 2), np.int64)
     table[:] = -1
     return table
 
 
-@_compiled
-def _slot(table: Keys, key: int) -> int:
+@compiled
+def _slot(table: Keys, key: Key) -> Key:
     i = ((key * -7046029254386353131) >> 24) & (len(table) - 1)
     while table[i, 0] != key and table[i, 0] != -1:
         i = (i + 1) & (len(table) - 1)
     return i
 
 
-@_compiled
-def _lookup(table: Keys, key: int) -> int:
+@compiled
+def _lookup(table: Keys, key: Key) -> Key:
     return table[_slot(table, key), 1]
 
 
-@_compiled
-def _insert(table: Keys, key: int, value: int) -> None:
-    i = _slot(table, key)
-    table[i, 0], table[i, 1] = key, value
-
-
-@_compiled
+@compiled
 def _rehashed(table: Keys) -> Keys:
     larger = _table(2 * len(table))
     for i in range(len(table)):
         if table[i, 0] != -1:
-            _insert(larger, table[i, 0], table[i, 1])
+            j = _slot(larger, table[i, 0])
+            larger[j, 0], larger[j, 1] = table[i, 0], table[i, 1]
     return larger

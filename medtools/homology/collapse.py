@@ -13,20 +13,22 @@ shifted left by enough bits that a vertex index fits below it. A minimum over a 
 
 from __future__ import annotations
 
-import numba
+from typing import Any, TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
-Integers = NDArray[np.int32] | NDArray[np.int64]
+from medtools.homology.kernels import compiled
+
+Times = NDArray[np.int32] | NDArray[np.int64]
+Time: TypeAlias = Any  # an entry of Times: an int to the caller, a machine integer of that width in a kernel
 
 # Rows are padded to whole vectors, with entries that never arrive.
 ROW_MULTIPLE = 16
 
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-
-@_compiled
-def end_time(lengths: NDArray[np.int32]) -> int:
+@compiled
+def end_time(lengths: NDArray[np.int32]) -> Time:
     """A time from which the Rips complex is contractible for good, found by removing dominated vertices.
 
     Vertices are removed from the outside in. A vertex p may go, for all times from T on, if some remaining w has
@@ -45,9 +47,9 @@ def end_time(lengths: NDArray[np.int32]) -> int:
     int
         T as one of the integers of `lengths`.
     """
-    end = np.int32(0)
+    end: Time = np.int32(0)
     for p in range(len(lengths) - 1, 0, -1):
-        best = np.int32(2**31 - 1)
+        best: Time = np.int32(2**31 - 1)
         for w in range(p):
             if lengths[p, w] < best:
                 best = min(best, _domination_start(lengths[w], lengths[p], lengths[p, w], p))
@@ -57,15 +59,15 @@ def end_time(lengths: NDArray[np.int32]) -> int:
     return end
 
 
-@_compiled
-def _domination_start(row_w: Integers, row_p: Integers, start: int, n_left: int) -> int:
+@compiled
+def _domination_start(row_w: Times, row_p: Times, start: Time, n_left: int) -> Time:
     for x in range(n_left):
         start = max(start, row_w[x] if row_w[x] >= row_p[x] else np.int32(0))
     return start
 
 
-@_compiled
-def arrival_matrix(u: Integers, v: Integers, out: Integers, bits: int, diagonal: int, never: int) -> None:
+@compiled
+def arrival_matrix(u: Times, v: Times, out: Times, bits: int, diagonal: int, never: Time) -> None:
     """Fill `out` with the times 1, 2, ... of the edges (u[1], v[1]), (u[2], v[2]), ..., each shifted left by `bits`."""
     out[:] = never
     for x in range(len(out)):
@@ -75,13 +77,13 @@ def arrival_matrix(u: Integers, v: Integers, out: Integers, bits: int, diagonal:
         out[v[k], u[k]] = k << bits
 
 
-@_compiled
+@compiled
 def collapse(
-    arrival: Integers,
+    arrival: Times,
     u: NDArray[np.int32],
     v: NDArray[np.int32],
     bits: int,
-    never: int,
+    never: Time,
     effort: int,
     cancel: NDArray[np.uint8],
 ) -> NDArray[np.int64]:
@@ -89,7 +91,7 @@ def collapse(
 
     Parameters
     ----------
-    arrival : Integers
+    arrival : Times
         (n, padded n) arrival matrix, changed in place: collapsed edges get later times or `never`.
     u, v : NDArray[np.int32]
         (n_edges + 1,) ends of the edges in order of arrival; entry 0 is unused.
@@ -107,7 +109,7 @@ def collapse(
     NDArray[np.int64]
         (n_edges + 1,) new time of each edge, not shifted; -1 if it never arrives.
     """
-    number = arrival.dtype.type
+    number: Any = arrival.dtype.type
     index = np.empty(arrival.shape[1], arrival.dtype)
     for x in range(len(index)):
         index[x] = number(x)
@@ -138,20 +140,20 @@ def collapse(
     return times
 
 
-@_compiled
-def _nearest(row_u: Integers, row_v: Integers, index: Integers, never: int) -> int:
+@compiled
+def _nearest(row_u: Times, row_v: Times, index: Times, never: Time) -> Time:
     """First vertex to become adjacent to both u and v: time | index."""
-    number = row_u.dtype.type
+    number: Any = row_u.dtype.type
     first = number(never)
     for x in range(len(index)):
         first = min(first, number(max(row_u[x], row_v[x]) | index[x]))
     return first
 
 
-@_compiled
-def _first_failure(row_w: Integers, row_u: Integers, row_v: Integers, now: int, index: Integers, never: int) -> int:
+@compiled
+def _first_failure(row_w: Times, row_u: Times, row_v: Times, now: Time, index: Times, never: Time) -> Time:
     """First time from now on at which w does not dominate the edge uv, | the neighbour that it misses."""
-    number = row_u.dtype.type
+    number: Any = row_u.dtype.type
     first = number(never)
     for x in range(len(index)):
         since = max(max(row_u[x], row_v[x]), now)
@@ -159,19 +161,19 @@ def _first_failure(row_w: Integers, row_u: Integers, row_v: Integers, now: int, 
     return first
 
 
-@_compiled
-def _neighbours(row_u: Integers, row_v: Integers, now: int, index: Integers, out: Integers, never: int) -> None:
+@compiled
+def _neighbours(row_u: Times, row_v: Times, now: Time, index: Times, out: Times, never: Time) -> None:
     """Fill `out` with time | index of the vertices adjacent to u and v by `now`, `never` elsewhere."""
-    number = row_u.dtype.type
+    number: Any = row_u.dtype.type
     for x in range(len(index)):
         since = max(row_u[x], row_v[x])
         out[x] = number(since | index[x]) if since <= now else number(never)
 
 
-@_compiled
-def _keep_adjacent(rivals: Integers, row_x: Integers, now: int, never: int) -> int:
+@compiled
+def _keep_adjacent(rivals: Times, row_x: Times, now: Time, never: Time) -> Time:
     """Drop the rivals that are not adjacent to x by `now`; first of the rest."""
-    number = rivals.dtype.type
+    number: Any = rivals.dtype.type
     first = number(never)
     for y in range(len(rivals)):
         rivals[y] = rivals[y] if row_x[y] <= now else number(never)
@@ -179,24 +181,24 @@ def _keep_adjacent(rivals: Integers, row_x: Integers, now: int, never: int) -> i
     return first
 
 
-@_compiled
+@compiled
 def _put_off(
-    arrival: Integers,
+    arrival: Times,
     u: int,
     v: int,
-    now: int,
-    failure: int,
-    mask: int,
-    index: Integers,
-    rivals: Integers,
-    never: int,
-) -> tuple[int, int]:
+    now: Time,
+    failure: Time,
+    mask: Time,
+    index: Times,
+    rivals: Times,
+    never: Time,
+) -> tuple[Time, int]:
     """Latest time to which the edge uv can be put off, passing from one dominator to the next; candidates tried.
 
     `failure` is the first failure of the nearest common neighbour. A neighbour that a candidate misses at the present
     time rules out, in one step, all candidates that miss it.
     """
-    number = arrival.dtype.type
+    number: Any = arrival.dtype.type
     row_u, row_v = arrival[u], arrival[v]
     _neighbours(row_u, row_v, number(now - 1), index, rivals, never)
     tries = 1

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from medtools.homology.collapse import end_time
+from medtools.homology.kernels import compiled
 
 Floats = NDArray[np.float64]
 Ends = NDArray[np.int32]
-
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 class Edges(NamedTuple):
@@ -42,7 +40,7 @@ def scaled(values: Floats) -> tuple[Floats, float]:
     return (values, 1.0) if exponent == 0 else (np.ldexp(values, -exponent), float(np.ldexp(1.0, exponent)))
 
 
-@_compiled
+@compiled
 def euclidean(points: Floats) -> Floats:
     """All pairwise Euclidean distances of (n, d) points, (n, n), exactly symmetric."""
     n, d = points.shape
@@ -82,7 +80,7 @@ def edges(distances: Floats, *, until_contractible: bool) -> Edges:
     return Edges(len(distances), u[order], v[order], lengths[order])
 
 
-@_compiled
+@compiled
 def _rounded(distances: Floats, order: NDArray[np.int64]) -> NDArray[np.float32]:
     """Distances with rows and columns in another order; positive single floats sort like their bit patterns."""
     n = len(order)
@@ -93,7 +91,7 @@ def _rounded(distances: Floats, order: NDArray[np.int64]) -> NDArray[np.float32]
     return out
 
 
-@_compiled
+@compiled
 def _short_edges(distances: Floats, limit: float) -> tuple[Ends, Ends, Floats]:
     n = len(distances)
     count = 1
@@ -110,7 +108,7 @@ def _short_edges(distances: Floats, limit: float) -> tuple[Ends, Ends, Floats]:
     return u, v, lengths
 
 
-@_compiled
+@compiled
 def spanning_tree_lengths(distances: Floats) -> Floats:
     """Edge lengths of a minimum spanning tree of a complete graph (Prim), (n - 1,), in order of growth."""
     n = len(distances)
@@ -128,3 +126,22 @@ def spanning_tree_lengths(distances: Floats) -> Floats:
         out[k] = least
         x = following
     return out
+
+
+@compiled
+def spanning_forest(u: Ends, v: Ends, n_vertices: int) -> NDArray[np.bool_]:
+    """Which edges join two components when they arrive (Kruskal); entry 0 is unused, as in `u` and `v`."""
+    parent = np.arange(n_vertices)
+    joins = np.zeros(len(u), np.bool_)
+    for e in range(1, len(u)):
+        a, b = u[e], v[e]
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        while parent[b] != b:
+            parent[b] = parent[parent[b]]
+            b = parent[b]
+        if a != b:
+            parent[a] = b
+            joins[e] = True
+    return joins

@@ -232,12 +232,14 @@ def _own_bars(edges: Edges, max_dim: int, max_mem: int, flag: NDArray[np.uint8])
     kept = np.flatnonzero(times >= 0)
     kept = kept[np.argsort(times[kept], kind="stable")]
     if len(kept) > cohomology.MAX_EDGES:
-        raise RefusedError(f"{len(kept)} edges are left after edge collapse, at most {cohomology.MAX_EDGES} can be used")
+        raise RefusedError(
+            f"{len(kept)} edges are left after edge collapse, at most {cohomology.MAX_EDGES} can be used"
+        )
     u, v, lengths = edges.u[kept], edges.v[kept], edges.lengths[times[kept]]
     if number is np.int64:
         arrival = np.empty(shape, dtype=np.int32)
     arrival_matrix(u, v, arrival, 0, cohomology.NEVER, cohomology.NEVER)
-    joins = cohomology.spanning_forest(u, v, edges.n_vertices)
+    joins = filtration.spanning_forest(u, v, edges.n_vertices)
     status, bars = cohomology.persistence(arrival, u, v, joins, max_dim, max_mem, flag)
     if status == cohomology.OUT_OF_MEMORY:
         raise RefusedError(

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medtools.core.errors import InputError
-from medtools.homology import transport
+from medtools.homology.bottleneck import bottleneck_pairs
 from medtools.homology.jobs import Cancel, run_all
+from medtools.homology.line import line_pairs
+from medtools.homology.plane import plane_pairs
 
 Ground = Literal["l2", "linf"]
 Kind = Literal["wasserstein", "bottleneck"]
@@ -145,11 +147,11 @@ def pairs(
     def work(start: int, flag: NDArray[np.uint8]) -> None:
         part = slice(start, start + size)
         if kind == "bottleneck":
-            transport.bottleneck_pairs(flat, offsets, wanted[part], flag, out[part])
+            bottleneck_pairs(flat, offsets, wanted[part], flag, out[part])
         elif on_a_line:
-            transport.line_pairs(deaths, offsets, wanted[part], float(order), linf, flag, out[part])
+            line_pairs(deaths, offsets, wanted[part], float(order), linf, flag, out[part])
         else:
-            transport.plane_pairs(flat, offsets, wanted[part], float(order), linf, flag, out[part])
+            plane_pairs(flat, offsets, wanted[part], float(order), linf, flag, out[part])
 
     def report(chunks: int) -> None:
         if progress is not None:

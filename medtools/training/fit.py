@@ -16,6 +16,7 @@ from torch import nn
 from medtools.core.devices import resolve_device
 from medtools.core.errors import InputError
 from medtools.core.figures import save_figure
+from medtools.core.log import LOGGER
 from medtools.training.batches import Batches
 from medtools.training.checkpoint import load_checkpoint, load_into, read_record, save_checkpoint
 from medtools.training.engine import Plan, Validate
@@ -132,7 +133,10 @@ def fit(
 
         plan = Plan(several, data, folder, settings, seed, where, described, validate, after_step, after_epoch, finish)
         folder.mkdir(parents=True, exist_ok=True)
-        run(model, plan, load_state(folder, described))
+        resumed = load_state(folder, described)
+        if resumed is not None:
+            LOGGER.info("%s: training goes on after epoch %d of %d", folder, resumed.state.epoch, settings.epochs)
+        run(model, plan, resumed)
     (folder / RESUME).unlink(missing_ok=True)
     return _result(folder, model)
 

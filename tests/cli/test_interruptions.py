@@ -57,7 +57,6 @@ def expected(tmp_path_factory):
     ("number", "at", "code"),
     [
         (signal.SIGKILL, 1, -9),
-        (signal.SIGKILL, 3, -9),
         (signal.SIGKILL, 8, -9),
         (signal.SIGTERM, 2, 143),
         (signal.SIGINT, 6, 130),
@@ -112,6 +111,15 @@ def test_a_signal_from_outside_is_obeyed_at_once(tmp_path, number, code):
     assert not partial_files(tmp_path)
     assert first.exists()
     assert not (tmp_path / "out" / "homology.json").exists()
+
+
+def test_two_processes_in_one_folder_do_not_disturb_each_other(tmp_path, expected):
+    write_cohort(tmp_path / "data")
+    command = [sys.executable, "-c", "from medtools.cli.main import run; run()", *WORDS]
+    both = [subprocess.Popen(command, cwd=tmp_path, env=subprocess_environment()) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert results(tmp_path / "out") == expected
+    assert not partial_files(tmp_path)
 
 
 def test_unfinished_files_of_a_running_process_are_left_alone(medtools, tmp_path):

@@ -5,6 +5,8 @@ from shlex import quote
 
 from medtools import __version__
 from medtools.core.errors import InputError
+from medtools.core.manifest import read_manifest
+from medtools.systems.asd_transformer.cohort import SITES, fold_names, site_names
 from medtools.workflow import load_data_sets, release_stale_lock
 
 SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
@@ -107,7 +109,36 @@ def homology_targets(found):
     return targets
 
 
-TARGETS = {"mci-homology": homology_targets}
+def asd_folds(wildcards):
+    """Every fold of a training of asd-transformer."""
+    found = data_set(wildcards)
+    train = found.params.get("train", {})
+    names = fold_names(train, asd_sites(found, train))
+    return expand(
+        "results/{d}/asd/train/folds/{f}/predictions.tsv", d=wildcards.dataset, f=names
+    )
+
+
+def asd_sites(found, train):
+    """The site of each subject, where folds leave one site out after the other."""
+    if train.get("protocol") != "site":
+        return []
+    if found.is_made:
+        return site_names(
+            len(found.samples), found.params.get("demo", {}).get("sites", SITES)
+        )
+    return read_manifest(found.manifest).labels(train.get("site", "site"))
+
+
+def asd_targets(found):
+    """Scores over all folds, and explanations of the first."""
+    return [
+        f"results/{found.name}/asd/{stage}"
+        for stage in ("scores/score.json", "explain/explain.json")
+    ]
+
+
+TARGETS = {"mci-homology": homology_targets, "asd-transformer": asd_targets}
 
 for found in DATA_SETS.values():
     if found.system not in TARGETS:
