@@ -22,7 +22,7 @@ Keys = NDArray[np.int64]
 Key: TypeAlias = Any  # an entry of Keys: an int to the caller, int64 in a kernel
 Ends = NDArray[np.int32]
 Row = NDArray[np.int32]
-Graph = tuple[NDArray[np.int32], Ends, Ends, Keys, Ends]
+Graph = tuple[NDArray[np.int32], Ends, Ends, Keys, Ends]  # arrival, u, v and `_adjacency`
 Store = tuple[Keys, Keys, Keys]
 
 # A key holds up to three edge numbers of this many bits.
@@ -132,8 +132,7 @@ def _reduced(
         return DONE, pivot, n_trail, work, trail
     room = len(graph[0])
     work = _room(work, room)
-    size: Key = np.int64(0)
-    size = _coboundary(graph, dim, column, work, size)
+    size = _coboundary(graph, dim, column, work, none + 1)
     while True:
         size = _cancelled(work, size)
         pivot = work[0] if size else none
@@ -299,8 +298,7 @@ def _tetrahedra_on(graph: Graph, triangle: Key, heap: Keys, size: Key) -> Key:
 @compiled
 def _empty_store() -> Store:
     """Reduced columns: table from pivot to column number, where each column starts, the simplices of all columns."""
-    length: Key = np.int64(64)
-    return _table(length), np.zeros(64, np.int64), np.empty(256, np.int64)
+    return _table(64), np.zeros(64, np.int64), np.empty(256, np.int64)
 
 
 @compiled

@@ -84,7 +84,6 @@ def collapse(
     v: NDArray[np.int32],
     bits: int,
     never: Time,
-    effort: int,
     cancel: NDArray[np.uint8],
 ) -> NDArray[np.int64]:
     """One pass of edge collapse over all edges, from the last to arrive to the first.
@@ -99,8 +98,6 @@ def collapse(
         Width of a vertex index in `arrival`.
     never : int
         Largest time, of edges that are not in the graph; its lower `bits` are 0.
-    effort : int
-        Give up (leaving a valid graph) once this many dominators were tried in vain for each edge that was removed.
     cancel : NDArray[np.uint8]
         (1,) stop at once when not zero.
 
@@ -116,9 +113,8 @@ def collapse(
     rivals = np.empty_like(index)
     times = np.arange(len(u))
     mask = number((1 << bits) - 1)
-    budget = effort * len(arrival)
     for k in range(len(u) - 1, 0, -1):
-        if cancel[0] or budget < 0:
+        if cancel[0]:
             break
         now = number(k << bits)
         row_u, row_v = arrival[u[k]], arrival[v[k]]
@@ -126,17 +122,15 @@ def collapse(
         if nearest >= now:
             continue  # no common neighbour yet: nothing can dominate
         failure = _first_failure(arrival[nearest & mask], row_u, row_v, now, index, number(never))
-        later, tries = number(never), 0
+        later = number(never)
         if failure < never:
-            later, tries = _put_off(arrival, u[k], v[k], now, failure, mask, index, rivals, number(never))
+            later = _put_off(arrival, u[k], v[k], now, failure, mask, index, rivals, number(never))
         if later != now:
             arrival[u[k], v[k]] = later
             arrival[v[k], u[k]] = later
             times[k] = later >> bits
         if later == never:
             times[k] = -1
-            budget += effort
-        budget -= tries
     return times
 
 
@@ -192,8 +186,8 @@ def _put_off(
     index: Times,
     rivals: Times,
     never: Time,
-) -> tuple[Time, int]:
-    """Latest time to which the edge uv can be put off, passing from one dominator to the next; candidates tried.
+) -> Time:
+    """Latest time to which the edge uv can be put off, passing from one dominator to the next.
 
     `failure` is the first failure of the nearest common neighbour. A neighbour that a candidate misses at the present
     time rules out, in one step, all candidates that miss it.
@@ -201,7 +195,6 @@ def _put_off(
     number: Any = arrival.dtype.type
     row_u, row_v = arrival[u], arrival[v]
     _neighbours(row_u, row_v, number(now - 1), index, rivals, never)
-    tries = 1
     while failure < never:
         missed = failure & mask
         if failure - missed > now:
@@ -211,7 +204,6 @@ def _put_off(
             rivals[v] = number(never)
         first = _keep_adjacent(rivals, arrival[missed], now, never)
         if first == never:
-            return number(now), tries
-        tries += 1
+            return number(now)
         failure = _first_failure(arrival[first & mask], row_u, row_v, now, index, never)
-    return number(never), tries
+    return number(never)

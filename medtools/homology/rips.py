@@ -21,8 +21,8 @@ Diagrams = list[NDArray[np.float64]]
 # Equal lengths differ by rounding after an embedding; bars no longer than this share of the diameter are such dirt.
 NOISE = 1e-12
 
-# Dominators tried in vain per collapsed edge before collapse is given up: it pays below a hundred (see `benchmarks`).
-_EFFORT = 16
+# Memory of the own engine: lengths, numbers and ends of the edges, for each pair of points; and columns at the least.
+_MATRIX_BYTES, _COLUMN_BYTES = 40, 2**20
 
 
 class Estimate(NamedTuple):
@@ -189,9 +189,9 @@ def estimate(n_points: int, max_dim: int = 2, *, engine: Engine = "auto") -> Est
     _check_options(max_dim, engine)
     edges = n_points * (n_points - 1) // 2
     triangles = edges * (n_points - 2) // 3
-    memory, seconds = 64 * n_points**2, 1e-4 + 6e-8 * n_points**2
+    memory, seconds = _MATRIX_BYTES * n_points**2 + _COLUMN_BYTES, 1e-4 + 6e-8 * n_points**2
     if max_dim > 0 and engine == "auto":
-        seconds += 0.6e-9 * edges * n_points
+        seconds += (0.6e-9 if n_points < 2048 else 1.5e-9) * edges * n_points
     elif engine == "gudhi":
         memory, seconds = memory + 200 * edges, seconds + 1.2e-8 * edges * n_points
     elif max_dim > 1:
@@ -228,7 +228,7 @@ def _own_bars(edges: Edges, max_dim: int, max_mem: int, flag: NDArray[np.uint8])
     never = np.iinfo(number).max >> bits << bits
     arrival = np.empty(shape, dtype=number)
     arrival_matrix(edges.u, edges.v, arrival, bits, 0, never)
-    times = collapse(arrival, edges.u, edges.v, bits, never, _EFFORT, flag)
+    times = collapse(arrival, edges.u, edges.v, bits, never, flag)
     kept = np.flatnonzero(times >= 0)
     kept = kept[np.argsort(times[kept], kind="stable")]
     if len(kept) > cohomology.MAX_EDGES:
@@ -240,7 +240,8 @@ def _own_bars(edges: Edges, max_dim: int, max_mem: int, flag: NDArray[np.uint8])
         arrival = np.empty(shape, dtype=np.int32)
     arrival_matrix(u, v, arrival, 0, cohomology.NEVER, cohomology.NEVER)
     joins = filtration.spanning_forest(u, v, edges.n_vertices)
-    status, bars = cohomology.persistence(arrival, u, v, joins, max_dim, max_mem, flag)
+    spare = max_mem - _MATRIX_BYTES * edges.n_vertices**2
+    status, bars = cohomology.persistence(arrival, u, v, joins, max_dim, spare, flag)
     if status == cohomology.OUT_OF_MEMORY:
         raise RefusedError(
             f"a cloud of {edges.n_vertices} points needs more than the {max_mem / 2**20:.0f} MiB allowed; "
@@ -248,6 +249,8 @@ def _own_bars(edges: Edges, max_dim: int, max_mem: int, flag: NDArray[np.uint8])
         )
     if status == cohomology.CANCELLED or flag[0]:
         raise CancelledError("cancelled")
+    if not bars[:, 2].all():
+        raise RuntimeError("a class outlives the filtration, although its end is contractible")
     found = [np.column_stack([np.zeros(np.count_nonzero(joins)), lengths[joins]])]
     return found + [lengths[bars[bars[:, 0] == dim, 1:]] for dim in range(1, max_dim + 1)]
 

@@ -171,24 +171,33 @@ def pack(diagrams: Sequence[ArrayLike]) -> tuple[NDArray[np.float64], NDArray[np
     offsets : NDArray[np.int64]
         (len(diagrams) + 1,) first row of each diagram in `flat`.
     """
-    parts = [_checked(diagram, index) for index, diagram in enumerate(diagrams)]
-    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
+    parts = [_as_bars(diagram, index) for index, diagram in enumerate(diagrams)]
     flat = np.concatenate([np.empty((0, 2)), *parts])
-    return flat, offsets.astype(np.int64)
+    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    _refuse(owner, ~np.isfinite(flat).all(axis=1), "holds NaN or an infinite bar", "drop the essential class first")
+    _refuse(owner, flat[:, 1] < flat[:, 0], "a bar dies before it is born", "columns are birth, death")
+    long = flat[:, 1] > flat[:, 0]
+    if not long.all():
+        flat, owner = flat[long], owner[long]
+    birth, death = flat.T
+    ascending = (birth[1:] > birth[:-1]) | ((birth[1:] == birth[:-1]) & (death[1:] >= death[:-1]))
+    if not (ascending | (owner[1:] > owner[:-1])).all():
+        flat = flat[np.lexsort((death, birth, owner))]
+    return flat, np.searchsorted(owner, np.arange(len(parts) + 1))
 
 
-def _checked(diagram: ArrayLike, index: int) -> NDArray[np.float64]:
+def _as_bars(diagram: ArrayLike, index: int) -> NDArray[np.float64]:
     bars = np.asarray(diagram, dtype=np.float64)
     if bars.size == 0:
         return np.empty((0, 2))
     if bars.ndim != 2 or bars.shape[1] != 2:
         raise InputError(f"diagram {index}", f"expected (k, 2) births and deaths, found shape {bars.shape}")
-    if not np.isfinite(bars).all():
-        raise InputError(f"diagram {index}", "holds NaN or an infinite bar", "drop the essential class first")
-    if (bars[:, 1] < bars[:, 0]).any():
-        raise InputError(f"diagram {index}", "a bar dies before it is born", "columns are birth, death")
-    bars = bars[bars[:, 1] > bars[:, 0]]
-    return bars[np.lexsort((bars[:, 1], bars[:, 0]))]
+    return bars
+
+
+def _refuse(owner: NDArray[np.int64], wrong: NDArray[np.bool_], found: str, fix: str) -> None:
+    if wrong.any():
+        raise InputError(f"diagram {owner[wrong][0]}", found, fix)
 
 
 def _check_options(order: float, ground: str, kind: str) -> None:
