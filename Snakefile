@@ -18,6 +18,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/homology.smk"
 include: "workflow/rules/asd_transformer.smk"
+include: "workflow/rules/covid_severity.smk"
 
 
 onstart:

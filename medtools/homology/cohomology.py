@@ -2,11 +2,11 @@
 
 Simplices of the same dimension are ordered by the arrival of their edges: a triangle is the pair (its last edge, the
 later of the two edges to its third vertex), a tetrahedron the triple (its last edge, the arrivals of its other two
-vertices at that edge, earlier one first). Packed into one integer these keys sort like the filtration. A column of the
-coboundary matrix is reduced from its youngest to its oldest simplex as in Ripser (Bauer 2021): clearing skips columns
-that are known to be zero, coboundaries are listed from the graph and never stored, and a simplex is paired without any
-work with its first cofacet if it is that cofacet's last facet (an *apparent pair*). Here the first cofacet adds the
-vertex that comes nearest to the whole simplex, so that almost every pair is apparent, in dense graphs too.
+vertices at that edge, earlier one first). Packed into one integer these keys sort like the filtration. The coboundary
+matrix is reduced as in Ripser (Bauer 2021): columns that are known to be zero are cleared, coboundaries are listed from
+the graph and never stored, and a simplex is paired without any work with its first cofacet if it is that cofacet's last
+facet (an *apparent pair*). Here the first cofacet adds the vertex that comes nearest to the whole simplex, so that
+almost every pair is apparent, in dense graphs too.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def persistence(
             else:
                 n_columns = _triangles_to_reduce(graph, e, first[e], deaths, columns) if first[e] < e else 0
             for c in range(n_columns):
-                status, pivot, n_trail, work, trail = _reduced(
+                status, pivot, n_trail, trail, work = _reduced(
                     graph, dim, e, columns[c], first, store, work, trail, max_mem, cancel
                 )
                 if status != DONE:
@@ -118,10 +118,9 @@ def _reduced(
     max_mem: int,
     cancel: NDArray[np.uint8],
 ) -> tuple[int, Key, Key, Keys, Keys]:
-    """Add columns to the coboundary of the simplex `column` (last edge e) until its pivot is owned by no other column.
+    """Add columns to the coboundary of the simplex `column` (last edge e) until no other column owns its pivot.
 
-    Returns the status, the pivot (-1 if the column became zero), and the size of the heap of added simplices in
-    `trail`; `work` and `trail` may have been replaced by longer arrays.
+    Returns status, pivot (-1 if the column became zero), size of the heap of added simplices, that heap, work space.
     """
     owners, bounds, kept = store
     none: Key = np.int64(-1)
@@ -129,7 +128,7 @@ def _reduced(
     trail[0] = column
     pivot = _emergent(graph, e, column, owners) if dim == 2 else none
     if pivot >= 0:
-        return DONE, pivot, n_trail, work, trail
+        return DONE, pivot, n_trail, trail, work
     room = len(graph[0])
     work = _room(work, room)
     size = _coboundary(graph, dim, column, work, none + 1)
@@ -139,12 +138,12 @@ def _reduced(
         partner = _apparent(graph, dim, pivot, first) if size else none
         owner = _lookup(owners, pivot) if size and partner < 0 else none
         if partner < 0 and owner < 0:
-            return DONE, pivot, n_trail, work, trail
+            return DONE, pivot, n_trail, trail, work
         if cancel[0]:
-            return CANCELLED, pivot, n_trail, work, trail
+            return CANCELLED, pivot, n_trail, trail, work
         low, high = (none + 1, none + 2) if partner >= 0 else (bounds[owner], bounds[owner + 1])
         if 8 * (size + (high - low) * room + n_trail + len(kept)) + 16 * len(owners) > max_mem:
-            return OUT_OF_MEMORY, pivot, n_trail, work, trail
+            return OUT_OF_MEMORY, pivot, n_trail, trail, work
         work = _room(work, size + (high - low) * room)
         trail = _room(trail, n_trail + high - low)
         for i in range(low, high):

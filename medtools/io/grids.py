@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -162,15 +163,19 @@ def _read_mrc(path: Path, max_voxels: int) -> Grid:
     )
 
 
-def _write_npz(path: Path, grid: Grid) -> None:
-    with atomic_path(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-        arrays = {"values": grid.values, "origin": grid.origin, "spacing": np.float64(grid.spacing)}
+def write_arrays(path: str | Path, arrays: Mapping[str, NDArray]) -> None:
+    """Write arrays as a compressed `.npz`, the same bytes for the same content."""
+    with atomic_path(path) as partial, zipfile.ZipFile(partial, "w") as archive:
         for name, array in arrays.items():
             # A fixed date keeps the bytes the same from run to run.
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w") as stream:
                 np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
+
+
+def _write_npz(path: Path, grid: Grid) -> None:
+    write_arrays(path, {"values": grid.values, "origin": grid.origin, "spacing": np.array(grid.spacing)})
 
 
 def _read_npz(path: Path, max_voxels: int) -> Grid:

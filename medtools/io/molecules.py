@@ -1,28 +1,18 @@
-"""Ligands, cavities and candidate lists: mol2, SDF, PDB and the `.types` text of DeepPocket."""
+"""Ligands and cavities as point clouds: mol2, SDF and structure files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medtools.core.atomic import write_text
 from medtools.core.errors import InputError
 from medtools.io.structure import read_structure, read_text, structure_suffix
 
 _STRUCTURES = (".pdb", ".ent", ".pdbqt", ".cif", ".mmcif")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One line of a `.types` file: label, centre in angstrom, receptor and (where given) cavity file."""
-
-    label: int
-    centre: tuple[float, float, float]
-    receptor: str
-    cavity: str | None = None
 
 
 def read_molecules(path: str | Path) -> list[NDArray[np.float64]]:
@@ -73,32 +63,26 @@ def read_points(path: str | Path) -> NDArray[np.float64]:
     return np.concatenate(read_molecules(path))
 
 
-def read_types(path: str | Path) -> list[Candidate]:
-    """Read a candidate list: `label x y z receptor [cavity]` on each line.
+def write_molecules(path: str | Path, molecules: Sequence[NDArray[np.float64]], name: str) -> None:
+    """Write point clouds as carbon atoms without bonds, one mol2 molecule each, such as VolSite's cavities.
 
-    Raises
-    ------
-    InputError
-        A line with other fields, a label that is not 0 or 1, or a coordinate that is no finite number.
+    Parameters
+    ----------
+    path : str or Path
+        Ends in `.mol2`.
+    molecules : sequence of (n_atoms, 3) float64
+        Angstrom, kept to 0.0001.
+    name : str
+        Name of the molecules.
     """
-    path = Path(path)
-    candidates = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        fields = line.split("#")[0].split()
-        if fields:
-            candidates.append(_candidate(path, number, fields))
-    if not candidates:
-        raise InputError(path, "no candidate in the file", "expected lines of: label x y z receptor [cavity]")
-    return candidates
-
-
-def _candidate(path: Path, number: int, fields: list[str]) -> Candidate:
-    if len(fields) not in (5, 6) or fields[0] not in ("0", "1"):
-        raise InputError(path, f"line {number}: expected 'label x y z receptor [cavity]' with label 0 or 1")
-    x, y, z = _coordinates(path, number, fields[1:4])
-    if not np.isfinite((x, y, z)).all():
-        raise InputError(path, f"line {number}: a coordinate is not a finite number")
-    return Candidate(int(fields[0]), (x, y, z), fields[4], fields[5] if len(fields) == 6 else None)
+    lines = []
+    for molecule in molecules:
+        lines += ["@<TRIPOS>MOLECULE", name, f"{len(molecule)} 0 1 0 0", "SMALL", "NO_CHARGES", "", "@<TRIPOS>ATOM"]
+        lines += [
+            f"{i:7d} C{i:<6d} {x:10.4f}{y:10.4f}{z:10.4f} C.3 1 {name} 0.0000"
+            for i, (x, y, z) in enumerate(molecule.tolist(), start=1)
+        ]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _coordinates(path: Path, number: int, fields: list[str]) -> tuple[float, float, float]:

@@ -127,7 +127,7 @@ def write_volume(
     affine : (4, 4)
         Voxel index to mm.
     tr_ms : float, optional
-        Repetition time of 4-D data in milliseconds.
+        Repetition time of 4-D data in milliseconds; left out, the header says none.
     template_space : bool
         Coordinates are those of MNI152 instead of the scanner's.
     """
@@ -137,8 +137,8 @@ def write_volume(
     image.header.set_sform(affine, code=code)
     image.header.set_qform(affine, code=code, strip_shears=True)
     image.header.set_xyzt_units("mm", "sec" if tr_ms is not None else "unknown")
-    if tr_ms is not None:
-        image.header.set_zooms((*image.header.get_zooms()[:3], tr_ms / 1e3))
+    if data.ndim == 4:
+        image.header["pixdim"][4] = 0.0 if tr_ms is None else tr_ms / 1e3
     buffer = io.BytesIO()
     image.to_file_map({"image": nib.FileHolder(fileobj=buffer), "header": nib.FileHolder(fileobj=buffer)})
     with atomic_path(path) as partial, partial.open("wb") as stream:

@@ -142,13 +142,15 @@ def _header_bytes(stream: IO[bytes], path: Path) -> bytes:
 
 
 def _parse(raw: bytes, path: Path) -> nib.Nifti1Header:
-    kind = nib.Nifti2Header if len(raw) == 540 else nib.Nifti1Header
-    magic = raw[4:7] if len(raw) == 540 else raw[344:347]
+    kind, magic = (nib.Nifti2Header, raw[4:7]) if len(raw) == 540 else (nib.Nifti1Header, raw[344:347])
     if magic in (b"ni1", b"ni2"):
         raise InputError(path, "header of a .hdr/.img pair", "convert it to a single .nii file")
     if magic not in (b"n+1", b"n+2"):
         raise InputError(path, "not a NIfTI file (its magic number is wrong)")
-    return kind(raw, check=False)
+    little = int.from_bytes(raw[:4], "little") == len(raw)
+    if not little and int.from_bytes(raw[:4], "big") != len(raw):
+        raise InputError(path, "not a NIfTI file (its header has another size)")
+    return kind(raw, endianness="<" if little else ">", check=False)
 
 
 def _shape(header: nib.Nifti1Header, path: Path, ndim: int | None) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Macromolecular structures: PDB, mmCIF and PDBQT (also gzipped) as plain arrays of atoms, first model only."""
+"""Macromolecular structures: PDB, mmCIF, PDBQT and mol2 (also gzipped) as arrays of atoms, first model only."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ MAX_TEXT_BYTES = 1 << 30
 
 # AutoDock atom types that are not element symbols.
 _AUTODOCK = {"A": "C", "OA": "O", "OS": "O", "NA": "N", "NS": "N", "SA": "S", "HD": "H", "HS": "H"}
+_MOL2_RESIDUE = re.compile(r"([A-Za-z]{2,4}|[A-Za-z0-9]{3})(-?\d+)([A-Za-z]?)")
 _CIF_TOKEN = re.compile(r"""'(?:[^']|'(?=\S))*'(?=\s|$)|"(?:[^"]|"(?=\S))*"(?=\s|$)|\S+""")
 _CIF_COLUMNS = {
     "atom": ("auth_atom_id", "label_atom_id"),
@@ -86,7 +87,7 @@ def read_structure(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> Stru
     Parameters
     ----------
     path : str or Path
-        `.pdb`, `.ent`, `.cif`, `.mmcif` or `.pdbqt`, optionally followed by `.gz`.
+        `.pdb`, `.ent`, `.cif`, `.mmcif`, `.pdbqt` or `.mol2` (a protein of scPDB), optionally followed by `.gz`.
     max_bytes : int
         Largest (unpacked) text read.
 
@@ -105,6 +106,7 @@ def read_structure(path: str | Path, *, max_bytes: int = MAX_TEXT_BYTES) -> Stru
     path = Path(path)
     parsers: dict[str, Callable[[Path, list[str]], Structure]] = {
         ".pdb": _parse_pdb, ".ent": _parse_pdb, ".pdbqt": _parse_pdb, ".cif": _parse_cif, ".mmcif": _parse_cif,
+        ".mol2": _parse_mol2,
     }  # fmt: skip
     suffix = structure_suffix(path)
     if suffix not in parsers:
@@ -273,6 +275,43 @@ def _parse_cif(path: Path, lines: Sequence[str]) -> Structure:
         b_factor=_floats(path, positions, column("B_iso_or_equiv", "0")),
         hetero=np.array([text == "HETATM" for text in column("group_PDB", "ATOM")]),
         n_models=len(set(models)),
+    )
+
+
+def _parse_mol2(path: Path, lines: Sequence[str]) -> Structure:
+    """Read the first molecule of a mol2 file; residues and chains come from its SUBSTRUCTURE records."""
+    sections: dict[str, list[tuple[int, list[str]]]] = {}
+    name = ""
+    for position, line in enumerate(lines, start=1):
+        if line.startswith("@<TRIPOS>"):
+            name = line[9:].strip()
+            if name in sections:
+                break
+            sections[name] = []
+        elif name and line.strip():
+            sections[name].append((position, line.split()))
+    atoms = sections.get("ATOM", [])
+    if not atoms:
+        raise InputError(path, "no @<TRIPOS>ATOM section with atoms", "is it a mol2 file, and complete?")
+    for position, fields in atoms:
+        if len(fields) < 8:
+            raise InputError(path, f"line {position}: an atom of a protein needs eight fields", "truncated file?")
+    chains = {fields[0]: fields[5] for _, fields in sections.get("SUBSTRUCTURE", []) if len(fields) > 5}
+    places = [_MOL2_RESIDUE.fullmatch(fields[7]) for _, fields in atoms]
+    positions, rows = [position for position, _ in atoms], [fields for _, fields in atoms]
+    blank = np.full(len(rows), "")
+    return Structure(
+        xyz=np.stack([_floats(path, positions, [fields[i] for fields in rows]) for i in (2, 3, 4)], axis=1),
+        atom=np.array([fields[1] for fields in rows]),
+        residue=np.array([place[1] if place else fields[7] for place, fields in zip(places, rows, strict=True)]),
+        chain=np.array([chains.get(fields[6], "").replace("*", "") for fields in rows]),
+        number=np.array([int(place[2]) if place else 0 for place in places], dtype=np.int64),
+        insertion=np.array([place[3] if place else "" for place in places]),
+        altloc=blank,
+        element=np.array([fields[5].split(".")[0].upper() for fields in rows]),
+        occupancy=np.ones(len(rows)),
+        b_factor=np.zeros(len(rows)),
+        hetero=np.zeros(len(rows), dtype=bool),
     )
 
 

@@ -138,7 +138,25 @@ def asd_targets(found):
     ]
 
 
-TARGETS = {"mci-homology": homology_targets, "asd-transformer": asd_targets}
+def severity_batches(wildcards):
+    """Every batch of a data set of CT scans."""
+    names = data_set(wildcards).batches
+    return expand("results/{d}/batches/severity/{b}.done", d=wildcards.dataset, b=names)
+
+
+def severity_targets(found):
+    """Scores and pictures and, where grades are configured or made, the agreement with them."""
+    targets = [f"results/{found.name}/severity/infer.json"]
+    if found.is_made or "score" in found.params:
+        targets.append(f"results/{found.name}/severity_scores/score.json")
+    return targets
+
+
+TARGETS = {
+    "mci-homology": homology_targets,
+    "asd-transformer": asd_targets,
+    "covid-severity": severity_targets,
+}
 
 for found in DATA_SETS.values():
     if found.system not in TARGETS:

@@ -3,7 +3,7 @@
 
 rule severity:
     input:
-        scans=scans,
+        manifest=manifest,
         files=batch_files,
     output:
         touch("results/{dataset}/batches/severity/{batch}.done"),
@@ -19,16 +19,16 @@ rule severity:
         runtime=120,
     params:
         samples=batch_samples,
-        options=scan_options,
+        options=options("infer"),
         version=__version__,
     shell:
-        "medtools infer covid-severity {input.scans:q} {params.samples} --tolerate --threads {threads}"
+        "medtools infer covid-severity {input.manifest:q} {params.samples} --tolerate --threads {threads}"
         " --out results/{wildcards.dataset}/severity {params.options} 2> {log}"
 
 
 rule severity_tables:
     input:
-        scans=scans,
+        manifest=manifest,
         batches=severity_batches,
     output:
         record="results/{dataset}/severity/infer.json",
@@ -55,10 +55,10 @@ rule severity_tables:
         mem_mb=memory(2500),
         runtime=60,
     params:
-        options=scan_options,
+        options=options("infer"),
         version=__version__,
     shell:
-        "medtools infer covid-severity {input.scans:q} --tolerate"
+        "medtools infer covid-severity {input.manifest:q} --tolerate"
         " --out results/{wildcards.dataset}/severity {params.options} 2> {log}"
 
 

@@ -1,0 +1,1 @@
+"""Chest CT: checked HU volumes with a lobe or lung mask."""

@@ -1,0 +1,1 @@
+"""Functional MRI: BIDS NIfTI to regional time series."""

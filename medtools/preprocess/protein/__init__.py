@@ -1,0 +1,1 @@
+"""Protein structures: cleaning, atom typing, pocket candidates, density grids and training targets."""

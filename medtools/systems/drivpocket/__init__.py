@@ -1,0 +1,1 @@
+"""DRIVPocket: protein binding sites from voxels and rotation-invariant points."""
