@@ -16,45 +16,31 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from medtools.homology.collapse import NEVER, Ends, Graph
 from medtools.homology.kernels import compiled
 
 Keys = NDArray[np.int64]
 Key: TypeAlias = Any  # an entry of Keys: an int to the caller, int64 in a kernel
-Ends = NDArray[np.int32]
 Row = NDArray[np.int32]
-Graph = tuple[NDArray[np.int32], Ends, Ends, Keys, Ends]  # arrival, u, v and `_adjacency`
 Store = tuple[Keys, Keys, Keys]
 
 # A key holds up to three edge numbers of this many bits.
 EDGE_BITS = 21
 MAX_EDGES = (1 << EDGE_BITS) - 1
-NEVER = 2**31 - 1
 
 DONE, CANCELLED, OUT_OF_MEMORY = 0, 1, 2
 
 
 @compiled
-def persistence(
-    arrival: NDArray[np.int32],
-    u: Ends,
-    v: Ends,
-    joins: NDArray[np.bool_],
-    max_dim: int,
-    max_mem: int,
-    cancel: NDArray[np.uint8],
-) -> tuple[int, Keys]:
-    """Bars of H1 and H2 as numbers of the edges whose arrival begins and ends them.
+def persistence(graph: Graph, max_dim: int, max_mem: int, cancel: NDArray[np.uint8]) -> tuple[int, Keys]:
+    """Bars as numbers of the edges whose arrival begins and ends them.
 
     Parameters
     ----------
-    arrival : NDArray[np.int32]
-        (n, padded n) number 1..n_edges of each edge, `NEVER` where there is none and on the diagonal.
-    u, v : Ends
-        (n_edges + 1,) ends of the edges in order of arrival; entry 0 is unused.
-    joins : NDArray[np.bool_]
-        (n_edges + 1,) edges that end a component (`filtration.spanning_forest`).
+    graph : Graph
+        A filtered graph of at most `MAX_EDGES` edges, see `collapse`.
     max_dim : int
-        1 or 2.
+        Largest homology dimension, 0 to 2.
     max_mem : int
         Bytes that the growing arrays may take.
     cancel : NDArray[np.uint8]
@@ -65,16 +51,21 @@ def persistence(
     status : int
         `DONE`, `CANCELLED` or `OUT_OF_MEMORY`.
     bars : Keys
-        (n_bars, 3) dimension, edge of birth, edge of death (0: never dies), without bars of length zero.
+        (n_bars, 3) dimension, edge of birth (0: there from the start), edge of death (0: never dies), without bars of
+        length zero and without H0 classes that never die.
     """
-    starts, neighbours = _adjacency(u, v, len(arrival))
-    graph = (arrival, u, v, starts, neighbours)
+    arrival, u, v, _, _ = graph
+    joins = _spanning_forest(u, v, len(arrival))
     first = np.empty(len(u), np.int64)
     columns = np.empty(len(arrival), np.int64)
     work, trail = np.empty(1024, np.int64), np.empty(1024, np.int64)
     store = _empty_store()
     deaths = store[0]
-    bars, n_bars = np.empty((64, 3), np.int64), 0
+    bars, n_bars = np.zeros((2 * len(arrival), 3), np.int64), 0
+    for e in range(1, len(u)):
+        if joins[e]:
+            bars[n_bars, 2] = e
+            n_bars += 1
 
     for dim in range(1, max_dim + 1):
         n_owners: Key = np.int64(0)
@@ -103,6 +94,25 @@ def persistence(
                     n_owners += 1
         deaths, store = store[0], _empty_store()
     return DONE, bars[:n_bars]
+
+
+@compiled
+def _spanning_forest(u: Ends, v: Ends, n_vertices: int) -> NDArray[np.bool_]:
+    """Which edges join two components when they arrive (Kruskal)."""
+    parent = np.arange(n_vertices)
+    joins = np.zeros(len(u), np.bool_)
+    for e in range(1, len(u)):
+        a, b = u[e], v[e]
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        while parent[b] != b:
+            parent[b] = parent[parent[b]]
+            b = parent[b]
+        if a != b:
+            parent[a] = b
+            joins[e] = True
+    return joins
 
 
 @compiled
@@ -150,24 +160,6 @@ def _reduced(
             added = partner if partner >= 0 else kept[i]
             size = _coboundary(graph, dim, added, work, size)
             n_trail = _push(trail, n_trail, added)
-
-
-@compiled
-def _adjacency(u: Ends, v: Ends, n_vertices: int) -> tuple[Keys, Ends]:
-    """Neighbours of vertex x are ``neighbours[starts[x]:starts[x + 1]]``."""
-    starts = np.zeros(n_vertices + 2, np.int64)
-    for e in range(1, len(u)):
-        starts[u[e] + 2] += 1
-        starts[v[e] + 2] += 1
-    for x in range(n_vertices):
-        starts[x + 2] += starts[x + 1]
-    neighbours = np.empty(2 * (len(u) - 1), np.int32)
-    for e in range(1, len(u)):
-        neighbours[starts[u[e] + 1]] = v[e]
-        starts[u[e] + 1] += 1
-        neighbours[starts[v[e] + 1]] = u[e]
-        starts[v[e] + 1] += 1
-    return starts, neighbours
 
 
 @compiled

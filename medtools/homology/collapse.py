@@ -1,13 +1,13 @@
-"""Shrink a Vietoris-Rips filtration without changing its persistence: an early end, then edge collapse.
+"""Edge collapse: shrink a filtered graph without changing the persistence of its flag complex.
 
-Both steps remove what a neighbour makes redundant. A vertex w *dominates* a vertex or an edge at time t if everything
-adjacent to the latter at time t is adjacent to w too; removing it then leaves the homotopy type of the flag complex
-alone. If an edge is dominated (by any vertices) at all times in [t, s), its removal from the complexes of those times
-is a homotopy equivalence that commutes with the inclusions, so the edge may as well enter at time s: the diagrams stay
-exactly equal. This holds for any order of the edges and for equal lengths; going from long to short edges, almost all
-long ones never enter (Boissonnat and Pritam, SoCG 2020; Glisse and Pritam, SoCG 2022).
+A vertex w *dominates* an edge at time t if all common neighbours of its ends at time t are w or adjacent to w; removing
+the edge then leaves the homotopy type of the flag complex alone. If an edge is dominated, by whatever vertices, at all
+times in [t, s), its removal from the complexes of those times is a homotopy equivalence that commutes with the
+inclusions, so the edge may as well enter at time s: the diagrams stay exactly equal. This holds for any order of the
+edges and for equal lengths; going from long to short edges, almost all long ones never enter (Boissonnat and Pritam,
+SoCG 2020; Glisse and Pritam, SoCG 2022). One pass removes nearly all that five do.
 
-The kernels work on whole rows of an *arrival matrix*: entry (u, v) is the integer time at which the edge uv enters,
+The kernels work on whole rows of an *arrival matrix*: entry (u, v) is the number of the edge uv in order of arrival,
 shifted left by enough bits that a vertex index fits below it. A minimum over a row then yields a time and its vertex.
 """
 
@@ -20,55 +20,69 @@ from numpy.typing import NDArray
 
 from medtools.homology.kernels import compiled
 
+Ends = NDArray[np.int32]
 Times = NDArray[np.int32] | NDArray[np.int64]
 Time: TypeAlias = Any  # an entry of Times: an int to the caller, a machine integer of that width in a kernel
+
+# A filtered graph: arrival matrix (number of each edge, `NEVER` elsewhere), ends u and v of the edges (entry 0 unused),
+# and neighbours of vertex x as ``neighbours[starts[x]:starts[x + 1]]``.
+Graph: TypeAlias = tuple[NDArray[np.int32], Ends, Ends, NDArray[np.int64], Ends]
+NEVER = 2**31 - 1
 
 # Rows are padded to whole vectors, with entries that never arrive.
 ROW_MULTIPLE = 16
 
 
 @compiled
-def end_time(lengths: NDArray[np.int32]) -> Time:
-    """A time from which the Rips complex is contractible for good, found by removing dominated vertices.
-
-    Vertices are removed from the outside in. A vertex p may go, for all times from T on, if some remaining w has
-    ``d(w, x) <= max(T, d(p, x))`` for all remaining x and ``d(p, w) <= T``. When one vertex is left, every complex from
-    the largest T on can be reduced to a point, so all finite bars have died. T is at most the enclosing radius and
-    often half of it.
+def collapsed(
+    u: Ends, v: Ends, arrival: Times, bits: int, never: Time, cancel: NDArray[np.uint8]
+) -> tuple[Graph, NDArray[np.int64]]:
+    """Collapse a filtered graph.
 
     Parameters
     ----------
-    lengths : NDArray[np.int32]
-        (n, n) edge lengths as non-negative integers in the order of the lengths (equal integers may stand for different
-        lengths), vertices ordered from the centre of the cloud outwards.
+    u, v : Ends
+        (n_edges + 1,) ends of the edges in order of arrival; entry 0 is unused.
+    arrival : Times
+        (n, padded n) work space, int32 or int64.
+    bits : int
+        Width of a vertex index in `arrival`.
+    never : int
+        Largest entry of `arrival`, for edges that are not in the graph; its lower `bits` are 0.
+    cancel : NDArray[np.uint8]
+        (1,) once it is not zero the rest of the edges are left as they are.
 
     Returns
     -------
-    int
-        T as one of the integers of `lengths`.
+    graph : Graph
+        The edges that are left, renumbered in order of arrival.
+    entered : NDArray[np.int64]
+        (n_left + 1,) number of the given edge with which each of them arrives.
     """
-    end: Time = np.int32(0)
-    for p in range(len(lengths) - 1, 0, -1):
-        best: Time = np.int32(2**31 - 1)
-        for w in range(p):
-            if lengths[p, w] < best:
-                best = min(best, _domination_start(lengths[w], lengths[p], lengths[p, w], p))
-                if best <= end:
-                    break
-        end = max(end, best)
-    return end
+    _fill(u, v, arrival, bits, 0, never)
+    times = _later_times(arrival, u, v, bits, never, cancel)
+    starts = np.zeros(len(times) + 1, np.int64)
+    for k in range(1, len(times)):
+        if times[k] > 0:
+            starts[times[k] + 1] += 1
+    starts[1] = 1
+    for k in range(1, len(times)):
+        starts[k + 1] += starts[k]
+    n_left = starts[len(times)]
+    left_u, left_v, entered = np.zeros(n_left, np.int32), np.zeros(n_left, np.int32), np.zeros(n_left, np.int64)
+    for k in range(1, len(times)):
+        if times[k] > 0:
+            place = starts[times[k]]
+            starts[times[k]] += 1
+            left_u[place], left_v[place], entered[place] = u[k], v[k], times[k]
+    numbers = np.empty(arrival.shape, np.int32)
+    _fill(left_u, left_v, numbers, 0, NEVER, NEVER)
+    first, neighbours = _adjacency(left_u, left_v, len(numbers))
+    return (numbers, left_u, left_v, first, neighbours), entered
 
 
 @compiled
-def _domination_start(row_w: Times, row_p: Times, start: Time, n_left: int) -> Time:
-    for x in range(n_left):
-        start = max(start, row_w[x] if row_w[x] >= row_p[x] else np.int32(0))
-    return start
-
-
-@compiled
-def arrival_matrix(u: Times, v: Times, out: Times, bits: int, diagonal: int, never: Time) -> None:
-    """Fill `out` with the times 1, 2, ... of the edges (u[1], v[1]), (u[2], v[2]), ..., each shifted left by `bits`."""
+def _fill(u: Ends, v: Ends, out: Times, bits: int, diagonal: int, never: Time) -> None:
     out[:] = never
     for x in range(len(out)):
         out[x, x] = diagonal
@@ -78,34 +92,27 @@ def arrival_matrix(u: Times, v: Times, out: Times, bits: int, diagonal: int, nev
 
 
 @compiled
-def collapse(
-    arrival: Times,
-    u: NDArray[np.int32],
-    v: NDArray[np.int32],
-    bits: int,
-    never: Time,
-    cancel: NDArray[np.uint8],
+def _adjacency(u: Ends, v: Ends, n_vertices: int) -> tuple[NDArray[np.int64], Ends]:
+    starts = np.zeros(n_vertices + 2, np.int64)
+    for e in range(1, len(u)):
+        starts[u[e] + 2] += 1
+        starts[v[e] + 2] += 1
+    for x in range(n_vertices):
+        starts[x + 2] += starts[x + 1]
+    neighbours = np.empty(2 * (len(u) - 1), np.int32)
+    for e in range(1, len(u)):
+        neighbours[starts[u[e] + 1]] = v[e]
+        starts[u[e] + 1] += 1
+        neighbours[starts[v[e] + 1]] = u[e]
+        starts[v[e] + 1] += 1
+    return starts, neighbours
+
+
+@compiled
+def _later_times(
+    arrival: Times, u: Ends, v: Ends, bits: int, never: Time, cancel: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
-    """One pass of edge collapse over all edges, from the last to arrive to the first.
-
-    Parameters
-    ----------
-    arrival : Times
-        (n, padded n) arrival matrix, changed in place: collapsed edges get later times or `never`.
-    u, v : NDArray[np.int32]
-        (n_edges + 1,) ends of the edges in order of arrival; entry 0 is unused.
-    bits : int
-        Width of a vertex index in `arrival`.
-    never : int
-        Largest time, of edges that are not in the graph; its lower `bits` are 0.
-    cancel : NDArray[np.uint8]
-        (1,) stop at once when not zero.
-
-    Returns
-    -------
-    NDArray[np.int64]
-        (n_edges + 1,) new time of each edge, not shifted; -1 if it never arrives.
-    """
+    """New time of each edge, not shifted, -1 if it never arrives; one pass from the last edge to the first."""
     number: Any = arrival.dtype.type
     index = np.empty(arrival.shape[1], arrival.dtype)
     for x in range(len(index)):
@@ -128,9 +135,7 @@ def collapse(
         if later != now:
             arrival[u[k], v[k]] = later
             arrival[v[k], u[k]] = later
-            times[k] = later >> bits
-        if later == never:
-            times[k] = -1
+            times[k] = -1 if later == never else later >> bits
     return times
 
 

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medtools.homology.collapse import end_time
 from medtools.homology.kernels import compiled
 
 Floats = NDArray[np.float64]
 Ends = NDArray[np.int32]
-
-
-class Edges(NamedTuple):
-    """Edges sorted by length; entry 0 of each array stands for the start of the filtration.
-
-    Attributes
-    ----------
-    n_vertices : int
-        Points of the cloud.
-    u, v : Ends
-        (n_edges + 1,) ends of each edge.
-    lengths : Floats
-        (n_edges + 1,) ascending lengths, the first 0.
-    """
-
-    n_vertices: int
-    u: Ends
-    v: Ends
-    lengths: Floats
 
 
 def scaled(values: Floats) -> tuple[Floats, float]:
@@ -45,7 +25,7 @@ def euclidean(points: Floats) -> Floats:
     """All pairwise Euclidean distances of (n, d) points, (n, n), exactly symmetric."""
     n, d = points.shape
     out = np.empty((n, n))
-    columns = points.T.copy()
+    columns = np.ascontiguousarray(points.T)
     for i in range(n):
         for j in range(n):
             out[i, j] = 0.0
@@ -58,54 +38,109 @@ def euclidean(points: Floats) -> Floats:
     return out
 
 
-def edges(distances: Floats, *, until_contractible: bool) -> Edges:
-    """Edges of the filtration in order of length, ties in a fixed but arbitrary order.
+@compiled
+def sorted_edges(distances: Floats, until_contractible: bool) -> tuple[Ends, Ends, Floats]:
+    """Edges of the filtration in order of length, ties in order of their ends.
 
     Parameters
     ----------
     distances : Floats
         (n, n) distance matrix with entries of at most about 1 (`scaled`).
     until_contractible : bool
-        Leave out edges that arrive when no bar can be alive any more (see `collapse.end_time`).
+        Leave out edges that arrive when no bar can be alive any more.
+
+    Returns
+    -------
+    u, v : Ends
+        (n_edges + 1,) ends of each edge, u < v; entry 0 is unused.
+    lengths : Floats
+        (n_edges + 1,) ascending, the first 0.
     """
-    limit = np.inf
-    if until_contractible:
-        order = np.argsort(distances.sum(axis=1))
-        rounded = _rounded(distances, order).view(np.int32)
-        end = np.array([end_time(rounded)], dtype=np.int32).view(np.float32)
-        limit = float(np.nextafter(end, np.float32(np.inf))[0])
-    u, v, lengths = _short_edges(distances, limit)
-    order = np.argsort(lengths[1:]) + 1
-    order = np.concatenate([[0], order])
-    return Edges(len(distances), u[order], v[order], lengths[order])
-
-
-@compiled
-def _rounded(distances: Floats, order: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Distances with rows and columns in another order; positive single floats sort like their bit patterns."""
-    n = len(order)
-    out = np.empty((n, n), np.float32)
-    for i in range(n):
-        for j in range(n):
-            out[i, j] = distances[order[i], order[j]]
-    return out
-
-
-@compiled
-def _short_edges(distances: Floats, limit: float) -> tuple[Ends, Ends, Floats]:
     n = len(distances)
+    limit = contractible_from(distances) if until_contractible else np.inf
     count = 1
     for i in range(n):
         for j in range(i + 1, n):
             count += distances[i, j] <= limit
-    u, v, lengths = np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros(count)
+    lengths, ends = np.zeros(count), np.zeros(count, np.int64)
     count = 1
     for i in range(n):
         for j in range(i + 1, n):
             if distances[i, j] <= limit:
-                u[count], v[count], lengths[count] = i, j, distances[i, j]
+                lengths[count], ends[count] = distances[i, j], i * n + j
                 count += 1
-    return u, v, lengths
+    order = _argsort(lengths)
+    u, v, ascending = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count)
+    for k in range(count):
+        u[k], v[k], ascending[k] = ends[order[k]] // n, ends[order[k]] % n, lengths[order[k]]
+    return u, v, ascending
+
+
+@compiled
+def contractible_from(distances: Floats) -> float:
+    """A length from which the Rips complex is contractible for good, found by removing dominated vertices.
+
+    Vertices are removed from the outside in. A vertex p may go, for all lengths from t on, if some remaining w has
+    ``d(w, x) <= max(t, d(p, x))`` for all remaining x and ``d(p, w) <= t``. When one vertex is left, every complex from
+    the largest t on can be reduced to a point, so all finite bars have died. It is at most the enclosing radius, and
+    often half of it.
+
+    Lengths are compared in single precision by their bit patterns. Those that become equal count as longer, and the
+    result is rounded up, so that it holds for the lengths themselves.
+    """
+    n = len(distances)
+    sums = np.zeros(n)
+    for i in range(n):
+        for j in range(n):
+            sums[i] += distances[i, j]
+    outwards = _argsort(sums)
+    single = np.empty((n, n), np.float32)
+    for i in range(n):
+        for j in range(n):
+            single[i, j] = distances[outwards[i], outwards[j]]
+    bits = single.view(np.int32)
+    end: Any = np.int32(0)
+    for p in range(n - 1, 0, -1):
+        best: Any = np.int32(2**31 - 1)
+        for w in range(p):
+            if bits[p, w] < best:
+                best = min(best, _domination_start(bits[w], bits[p], bits[p, w], p))
+                if best <= end:
+                    break
+        end = max(end, best)
+    rounded_up = np.empty(1, np.int32)
+    rounded_up[0] = end + 1
+    return float(rounded_up.view(np.float32)[0])
+
+
+@compiled
+def _domination_start(row_w: Ends, row_p: Ends, start: Any, n_left: int) -> Any:
+    for x in range(n_left):
+        start = max(start, row_w[x] if row_w[x] >= row_p[x] else np.int32(0))
+    return start
+
+
+@compiled
+def _argsort(values: Floats) -> NDArray[np.int64]:
+    """Stable order of values >= 0, by radix sort of their bit patterns."""
+    n = len(values)
+    keys, order = values.view(np.int64).copy(), np.arange(n)
+    moved_keys, moved_order = np.empty(n, np.int64), np.empty(n, np.int64)
+    for shift in range(0, 64, 11):
+        starts = np.zeros(2049, np.int64)
+        for i in range(n):
+            starts[((keys[i] >> shift) & 2047) + 1] += 1
+        if starts.max() == n:
+            continue
+        for digit in range(2048):
+            starts[digit + 1] += starts[digit]
+        for i in range(n):
+            digit = (keys[i] >> shift) & 2047
+            moved_keys[starts[digit]], moved_order[starts[digit]] = keys[i], order[i]
+            starts[digit] += 1
+        keys, moved_keys = moved_keys, keys
+        order, moved_order = moved_order, order
+    return order
 
 
 @compiled
@@ -126,22 +161,3 @@ def spanning_tree_lengths(distances: Floats) -> Floats:
         out[k] = least
         x = following
     return out
-
-
-@compiled
-def spanning_forest(u: Ends, v: Ends, n_vertices: int) -> NDArray[np.bool_]:
-    """Which edges join two components when they arrive (Kruskal); entry 0 is unused, as in `u` and `v`."""
-    parent = np.arange(n_vertices)
-    joins = np.zeros(len(u), np.bool_)
-    for e in range(1, len(u)):
-        a, b = u[e], v[e]
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        while parent[b] != b:
-            parent[b] = parent[parent[b]]
-            b = parent[b]
-        if a != b:
-            parent[a] = b
-            joins[e] = True
-    return joins

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from medtools.core.errors import InputError, RefusedError
 from medtools.homology import cohomology, filtration, peers
-from medtools.homology.collapse import ROW_MULTIPLE, arrival_matrix, collapse
-from medtools.homology.filtration import Edges
+from medtools.homology.collapse import ROW_MULTIPLE, collapsed
 from medtools.homology.jobs import Cancel, CancelledError, run_all
 
 Engine = Literal["auto", "gudhi", "ripser"]
@@ -215,51 +214,42 @@ def _from_distances(
         deaths = filtration.spanning_tree_lengths(distances)
         found = [np.column_stack([np.zeros_like(deaths), deaths])]
     elif engine == "auto":
-        found = _own_bars(filtration.edges(distances, until_contractible=True), max_dim, max_mem, flag)
+        found = _own_bars(distances, max_dim, max_mem, flag)
     else:
-        found = _peer_bars(filtration.edges(distances, until_contractible=False), max_dim, engine)
+        found = _peer_bars(distances, max_dim, engine)
     return [_finished(bars, noise) * unit for bars in found]
 
 
-def _own_bars(edges: Edges, max_dim: int, max_mem: int, flag: NDArray[np.uint8]) -> Diagrams:
-    shape = (edges.n_vertices, -(-edges.n_vertices // ROW_MULTIPLE) * ROW_MULTIPLE)
-    bits = (edges.n_vertices - 1).bit_length()
-    number = np.int32 if len(edges.u) << bits < 2**31 else np.int64
+def _own_bars(distances: NDArray[np.float64], max_dim: int, max_mem: int, flag: NDArray[np.uint8]) -> Diagrams:
+    n = len(distances)
+    u, v, lengths = filtration.sorted_edges(distances, True)
+    bits = (n - 1).bit_length()
+    number = np.int32 if len(u) << bits < 2**31 else np.int64
     never = np.iinfo(number).max >> bits << bits
-    arrival = np.empty(shape, dtype=number)
-    arrival_matrix(edges.u, edges.v, arrival, bits, 0, never)
-    times = collapse(arrival, edges.u, edges.v, bits, never, flag)
-    kept = np.flatnonzero(times >= 0)
-    kept = kept[np.argsort(times[kept], kind="stable")]
-    if len(kept) > cohomology.MAX_EDGES:
-        raise RefusedError(
-            f"{len(kept)} edges are left after edge collapse, at most {cohomology.MAX_EDGES} can be used"
-        )
-    u, v, lengths = edges.u[kept], edges.v[kept], edges.lengths[times[kept]]
-    if number is np.int64:
-        arrival = np.empty(shape, dtype=np.int32)
-    arrival_matrix(u, v, arrival, 0, cohomology.NEVER, cohomology.NEVER)
-    joins = filtration.spanning_forest(u, v, edges.n_vertices)
-    spare = max_mem - _MATRIX_BYTES * edges.n_vertices**2
-    status, bars = cohomology.persistence(arrival, u, v, joins, max_dim, spare, flag)
+    work_space = np.empty((n, -(-n // ROW_MULTIPLE) * ROW_MULTIPLE), dtype=number)
+    graph, entered = collapsed(u, v, work_space, bits, never, flag)
+    if len(entered) > cohomology.MAX_EDGES:
+        raise RefusedError(f"{len(entered)} edges are left after edge collapse; {cohomology.MAX_EDGES} can be used")
+    status, bars = cohomology.persistence(graph, max_dim, max_mem - _MATRIX_BYTES * n**2, flag)
     if status == cohomology.OUT_OF_MEMORY:
         raise RefusedError(
-            f"a cloud of {edges.n_vertices} points needs more than the {max_mem / 2**20:.0f} MiB allowed; "
+            f"a cloud of {n} points needs more than the {max_mem / 2**20:.0f} MiB allowed; "
             "raise the memory limit, or lower the largest homology dimension or the number of samples"
         )
     if status == cohomology.CANCELLED or flag[0]:
         raise CancelledError("cancelled")
     if not bars[:, 2].all():
         raise RuntimeError("a class outlives the filtration, although its end is contractible")
-    found = [np.column_stack([np.zeros(np.count_nonzero(joins)), lengths[joins]])]
-    return found + [lengths[bars[bars[:, 0] == dim, 1:]] for dim in range(1, max_dim + 1)]
+    births_deaths = lengths[entered][bars[:, 1:]]
+    return [births_deaths[bars[:, 0] == dim] for dim in range(max_dim + 1)]
 
 
-def _peer_bars(edges: Edges, max_dim: int, engine: Engine) -> Diagrams:
-    numbers = np.empty((edges.n_vertices, edges.n_vertices), dtype=np.int32)
-    arrival_matrix(edges.u, edges.v, numbers, 0, 0, 0)
+def _peer_bars(distances: NDArray[np.float64], max_dim: int, engine: Engine) -> Diagrams:
+    u, v, lengths = filtration.sorted_edges(distances, False)
+    numbers = np.zeros(distances.shape, dtype=np.int32)
+    numbers[u[1:], v[1:]] = numbers[v[1:], u[1:]] = np.arange(1, len(u))
     compute = peers.gudhi_bars if engine == "gudhi" else peers.ripser_bars
-    return [edges.lengths[bars] for bars in compute(numbers, max_dim)]
+    return [lengths[bars] for bars in compute(numbers, max_dim)]
 
 
 def _finished(bars: NDArray[np.float64], noise: float) -> NDArray[np.float64]:
@@ -318,4 +308,4 @@ def _checked_distances(distances: ArrayLike) -> NDArray[np.float64]:
         raise InputError(where, "holds negative entries")
     if not np.array_equal(matrix, matrix.T):
         raise InputError(where, "is not symmetric", "average it with its transpose if the difference is rounding")
-    return matrix
+    return np.abs(matrix)  # without negative zeros

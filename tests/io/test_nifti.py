@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -74,6 +75,16 @@ def test_nifti_2_is_read_too(tmp_path):
     values = np.arange(60, dtype=np.float32).reshape(SHAPE)
     nib.Nifti2Image(values, AFFINE).to_filename(tmp_path / "two.nii.gz")
     np.testing.assert_array_equal(open_volume(tmp_path / "two.nii.gz", ndim=3).data, values)
+
+
+@pytest.mark.parametrize("name", ["functional.nii", "anatomical.nii", "example4d.nii.gz", "example_nifti2.nii.gz"])
+def test_real_files_that_nibabel_ships_are_read_alike(name):
+    path = Path(nib.__file__).parent / "tests" / "data" / name
+    if not path.exists():
+        pytest.skip("nibabel was installed without its test data")
+    ours, theirs = open_volume(path, allow_shear=True), nib.load(path)
+    np.testing.assert_allclose(ours.data, np.squeeze(theirs.get_fdata()), rtol=1e-6)
+    np.testing.assert_allclose(ours.affine, theirs.affine, rtol=1e-6)
 
 
 def test_a_compressed_file_without_its_suffix_is_known_by_its_content(save):

@@ -38,22 +38,21 @@ def test_spread_is_the_largest_distance_between_two_poses_along_an_axis():
 
 
 def test_a_good_run_passes_and_each_bad_measure_is_a_reason_with_its_threshold():
-    assert qc.verdict(GOOD, LIMITS) == ("PASS", "")
+    assert qc.reasons_to_warn(GOOD, LIMITS) == []
     bad = {
         "mean_fd_mm": 0.7, "fd_share": 0.5, "max_displacement_mm": 4.0, "tsnr": 12.0, "brain_overlap": 0.4,
         "n_rois_absent": 2, "n_rois_partial": 1,
     }  # fmt: skip
-    status, reasons = qc.verdict(GOOD | bad, LIMITS)
-    assert status == "WARN"
-    assert all(name in reasons for name in bad)
+    reasons = qc.reasons_to_warn(GOOD | bad, LIMITS)
+    assert [reason.split()[0] for reason in reasons] == list(bad)
     assert "mean_fd_mm 0.7 mm is above 0.5" in reasons
     assert "tsnr 12 is below 20" in reasons
 
 
 def test_what_cannot_be_measured_is_no_reason_but_a_note_is():
     values = GOOD | {"mean_fd_mm": None, "fd_share": None, "brain_overlap": None}
-    assert qc.verdict(values, LIMITS) == ("PASS", "")
-    assert qc.verdict(values, LIMITS, ("no motion parameters to regress out",))[0] == "WARN"
+    assert qc.reasons_to_warn(values, LIMITS) == []
+    assert qc.reasons_to_warn(values, LIMITS, ["no motion parameters"]) == ["no motion parameters"]
 
 
 def test_every_measure_explains_itself_and_says_on_which_side_it_is_suspicious():

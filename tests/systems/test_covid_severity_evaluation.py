@@ -60,6 +60,7 @@ def test_coverage_counts_the_errors_within_the_tolerance():
     )
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 25)), min_size=3, max_size=40))
 def test_kappas_are_scikit_learns(pairs):

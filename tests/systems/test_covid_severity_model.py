@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -266,7 +267,8 @@ def test_what_cannot_be_a_scan_is_refused(change, message):
 def test_the_script_variant_is_the_published_procedure_bit_for_bit(monkeypatch):
     pytest.importorskip("itk", reason="the published procedure needs itk")
     pytest.importorskip("cv2", reason="the published procedure needs OpenCV")
-    from benchmarks.published_ct import published_procedure
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    from published_ct import published_procedure
 
     scan = make_phantom(np.random.default_rng(3), 128, 96)
 

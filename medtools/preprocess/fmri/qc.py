@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,24 +80,19 @@ def measures(limits: Thresholds) -> tuple[Measure, ...]:
     )  # fmt: skip
 
 
-def verdict(values: Mapping[str, float | None], limits: Thresholds, notes: tuple[str, ...] = ()) -> tuple[str, str]:
-    """Judge a run: `PASS`, or `WARN` with every reason.
+def reasons_to_warn(values: Mapping[str, float | None], limits: Thresholds, notes: Sequence[str] = ()) -> list[str]:
+    """List every reason to look at a run before using it; an empty list is a pass.
 
     Parameters
     ----------
     values : mapping
         Measures by name; None where one cannot be had.
     limits : Thresholds
-    notes : tuple of str
+    notes : sequence of str
         Warnings from earlier steps; each is a reason too.
-
-    Returns
-    -------
-    status, reasons : str
     """
     reasons = [text for measure in measures(limits) if (text := measure.reason(values.get(measure.name)))]
-    reasons += notes
-    return ("WARN" if reasons else "PASS"), "; ".join(reasons)
+    return [*reasons, *notes]
 
 
 def dvars_percent(values: np.ndarray) -> np.ndarray:
