@@ -16,6 +16,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/fmri.smk"
 include: "workflow/rules/homology.smk"
 include: "workflow/rules/asd_transformer.smk"
 include: "workflow/rules/covid_severity.smk"

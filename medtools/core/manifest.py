@@ -145,7 +145,8 @@ def _inside(manifest: Path, identifier: str, column: str, text: str) -> Path:
     folder = manifest.parent.resolve()
     try:
         target = (folder / text).resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a NUL character
+        exists = target.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a NUL character, a name too long
         raise InputError(manifest, f"row {identifier!r}, column {column!r}: {text!r} is no path of a file") from error
     if not target.is_relative_to(folder):
         raise InputError(
@@ -153,7 +154,7 @@ def _inside(manifest: Path, identifier: str, column: str, text: str) -> Path:
             f"row {identifier!r}, column {column!r}: {text} lies outside the manifest's folder",
             "move the manifest above its files",
         )
-    if not target.exists():
+    if not exists:
         raise InputError(manifest, f"row {identifier!r}, column {column!r}: no such file {text}")
     return manifest.parent / text
 

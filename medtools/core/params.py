@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,6 +21,7 @@ Milliseconds = Annotated[float, pydantic.Field(json_schema_extra={"unit": "ms"})
 Millimetres = Annotated[float, pydantic.Field(json_schema_extra={"unit": "mm"})]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_DEPTH, _MAX_NODES = 50, 1_000_000
 
 
 def _split_commas(value: Any) -> Any:
@@ -29,6 +31,14 @@ def _split_commas(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_split_commas)]
 Integers = Annotated[tuple[int, ...], pydantic.BeforeValidator(_split_commas)]
 Numbers = Annotated[tuple[float, ...], pydantic.BeforeValidator(_split_commas)]
+
+
+@dataclass
+class _Node:
+    """A YAML node that is being read: its anchor, and how many nodes it unfolds to so far."""
+
+    anchor: str | None = None
+    size: int = 1
 
 
 class Params(pydantic.BaseModel):
@@ -83,7 +93,7 @@ def check(model: type[Model], values: Mapping[str, Any], origins: Mapping[str, s
     origins = origins or {}
     for key in values:
         if key not in model.model_fields:
-            raise _unknown_key(key, model, origins.get(key, "parameters"))
+            raise _unknown_key(str(key), model, origins.get(key, "parameters"))
     try:
         return model.model_validate(dict(values))
     except pydantic.ValidationError as error:
@@ -114,10 +124,10 @@ def read_yaml(path: Path) -> Any:
     Raises
     ------
     InputError
-        The file is missing, not UTF-8 or not YAML.
+        The file is missing, not UTF-8, not YAML, nested too deep, or unfolding to too much through its aliases.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 (a safe loader, the fast one)
+        return _load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(path, "no such file") from error
     except IsADirectoryError as error:
@@ -159,12 +169,38 @@ def _update(merged: dict[str, Any], origins: dict[str, str], values: Mapping[str
     origins.update(dict.fromkeys(values, origin))
 
 
+def _load_yaml(text: str) -> Any:
+    _check_extent(text)
+    return yaml.load(text, Loader=_LOADER)  # noqa: S506 (a safe loader, the fast one)
+
+
+def _check_extent(text: str) -> None:
+    """Refuse YAML that would exhaust the stack or the memory: deep nests, and aliases of aliases of aliases.
+
+    Raises
+    ------
+    ValueError
+    """
+    open_nodes, anchored = [_Node()], {}
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            open_nodes[-1].size += anchored.get(event.anchor, 0)
+        elif isinstance(event, yaml.NodeEvent):
+            open_nodes.append(_Node(event.anchor))
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionEndEvent):
+            done = open_nodes.pop()
+            open_nodes[-1].size += done.size
+            anchored[done.anchor] = done.size
+        if len(open_nodes) > _MAX_DEPTH or open_nodes[-1].size > _MAX_NODES:
+            raise ValueError("nested too deep, or too large")
+
+
 def _assignment(text: str) -> tuple[str, Any]:
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
         raise InputError("--set", f"expected key=value, found {text!r}")
     try:
-        return key.strip().replace("-", "_"), yaml.load(value, Loader=_LOADER)  # noqa: S506 (a safe loader)
+        return key.strip().replace("-", "_"), _load_yaml(value)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError("--set", f"value of {key.strip()} is not YAML: {value!r}") from error
 

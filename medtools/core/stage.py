@@ -177,7 +177,7 @@ class Job:
         description : str
             Text of the progress bar.
         """
-        chosen = _restrict(samples, self.only)
+        chosen = _restrict(samples, self.only, tolerate=self.tolerate)
         if not (self.overwrite or self.tolerate):
             fingerprint = self.fingerprint({})
             for sample in chosen:
@@ -301,9 +301,12 @@ def planned(stage: Stage, job: Job) -> str:
     return "\n".join([*lines, f"state: {state}"])
 
 
-def _restrict(samples: Sequence[Sample], only: tuple[str, ...]) -> list[Sample]:
+def _restrict(samples: Sequence[Sample], only: tuple[str, ...], *, tolerate: bool) -> list[Sample]:
+    """Keep the samples asked for; tolerate: an earlier stage may have lost some."""
     unknown = sorted(set(only) - {sample.id for sample in samples})
-    if unknown:
+    if unknown and tolerate:
+        LOGGER.warning("not in the input, left out: %s", ", ".join(unknown))
+    elif unknown:
         known = ", ".join(sample.id for sample in samples[:5])
         raise InputError("--sample", f"no sample {unknown[0]!r} in the input", f"there are {len(samples)}: {known} ...")
     return [sample for sample in samples if not only or sample.id in only]

@@ -40,8 +40,15 @@ def read_npy(path: str | Path) -> NDArray:
     return _decode_npy(read_whole(path), printable(path))
 
 
-def read_npz(path: str | Path) -> dict[str, NDArray]:
+def read_npz(path: str | Path, *, empty: bool = False) -> dict[str, NDArray]:
     """Read every array of a `.npz` file, names (text) included.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    empty : bool
+        Accept arrays without values.
 
     Raises
     ------
@@ -56,7 +63,7 @@ def read_npz(path: str | Path) -> dict[str, NDArray]:
             packed = {member.filename.removesuffix(".npy"): archive.read(member) for member in members}
     except _DECODE_ERRORS as error:
         raise InputError(where, f"damaged or truncated .npz ({_reason(error)})", "write it again") from error
-    return {name: _decode_npy(data, f"{where}:{name}", text=True) for name, data in packed.items()}
+    return {name: _decode_npy(data, f"{where}:{name}", text=True, empty=empty) for name, data in packed.items()}
 
 
 def read_mat(path: str | Path, key: str | None = None) -> NDArray:
@@ -120,7 +127,7 @@ def _choose(
     return numeric[matrices[0]]
 
 
-def _decode_npy(content: bytes, where: str, *, text: bool = False) -> NDArray:
+def _decode_npy(content: bytes, where: str, *, text: bool = False, empty: bool = False) -> NDArray:
     stream = io.BytesIO(content)
     shape, fortran, dtype = _read_npy_header(stream, where)
     if not (text and dtype.kind == "U"):
@@ -130,7 +137,7 @@ def _decode_npy(content: bytes, where: str, *, text: bool = False) -> NDArray:
     if min(shape, default=0) < 0 or declared != held:
         found = f"damaged: declares {'x'.join(map(str, shape))} {dtype} ({declared:,} bytes), holds {held:,} bytes"
         raise InputError(where, found, "write it again")
-    if not declared:
+    if not declared and not empty:
         raise InputError(where, f"holds no values: its shape is {'x'.join(map(str, shape))}")
     return np.frombuffer(content, dtype, count, stream.tell()).reshape(shape, order="F" if fortran else "C")
 

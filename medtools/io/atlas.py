@@ -17,6 +17,9 @@ from medtools.io.guard import printable, read_text
 from medtools.io.text import DELIMITERS
 
 DOSENBACH = "dosenbach160"
+_BY_NILEARN = ("power264", "seitzman300")
+PACKAGED = (DOSENBACH, *_BY_NILEARN)
+"""Atlases without a file: Dosenbach et al. (2010), Power et al. (2011, no networks), Seitzman et al. (2020)."""
 NETWORKS = {
     "CB": "cerebellum",
     "CO": "cingulo-opercular",
@@ -37,7 +40,7 @@ class Atlas:
     Attributes
     ----------
     name : str
-        `dosenbach160`, or the stem of the user's file.
+        As packaged, or the stem of the user's file.
     names : tuple of str
         Region names, all different.
     networks : tuple of str
@@ -58,8 +61,8 @@ def load_atlas(which: str | Path = DOSENBACH) -> Atlas:
     Parameters
     ----------
     which : str or Path
-        `dosenbach160`, or a TSV or CSV file with the columns `name` and `network`, and optionally `x`, `y`, `z` (MNI,
-        mm). Leading `#` lines are comments.
+        One of `PACKAGED`, or a TSV or CSV file with the columns `name` and `network`, and optionally `x`, `y`, `z`
+        (MNI, mm). Leading `#` lines are comments.
 
     Returns
     -------
@@ -73,9 +76,11 @@ def load_atlas(which: str | Path = DOSENBACH) -> Atlas:
     """
     if str(which) == DOSENBACH:
         return _dosenbach()
+    if str(which) in _BY_NILEARN:
+        return _by_nilearn(str(which))
     path = Path(which)
     if path.suffix.lower() not in DELIMITERS:
-        fix = f"give {DOSENBACH}, or a .tsv or .csv file with columns name and network"
+        fix = f"give {', '.join(PACKAGED)}, or a .tsv or .csv file with columns name and network"
         raise InputError(printable(path), "unknown atlas", fix)
     return _parse(read_text(path, _MAX_BYTES), DELIMITERS[path.suffix.lower()], path.stem, printable(path))
 
@@ -128,6 +133,18 @@ def network_abbreviation(name: str) -> str:
 def _dosenbach() -> Atlas:
     text = resources.files("medtools.resources").joinpath(f"{DOSENBACH}.tsv").read_text(encoding="utf-8")
     return _parse(text, "\t", DOSENBACH, f"{DOSENBACH}.tsv")
+
+
+@cache
+def _by_nilearn(which: str) -> Atlas:
+    from nilearn import datasets
+
+    fetch = datasets.fetch_coords_power_2011 if which == "power264" else datasets.fetch_coords_seitzman_2018
+    table = fetch()
+    xyz = np.array([table.rois[axis] for axis in "xyz"], dtype=np.float64).T
+    names = tuple(f"ROI {number}" for number in range(1, len(xyz) + 1))
+    networks_of = tuple(map(str, table.networks)) if "networks" in table else ("none",) * len(xyz)
+    return Atlas(which, names, networks_of, xyz)
 
 
 def _parse(text: str, delimiter: str, name: str, where: str) -> Atlas:

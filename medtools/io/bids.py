@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medtools.core.errors import InputError
+from medtools.io.guard import read_object
 
 _BOLD_SUFFIX = re.compile(r"_bold\.nii(\.gz)?$")
 _NIFTI_SUFFIX = re.compile(r"\.nii(\.gz)?$")
@@ -75,7 +75,7 @@ class BoldRun:
                     applicable.append((len(entities), candidate))
             found += [path for _, path in sorted(applicable)]
         own = self.path.with_name(_NIFTI_SUFFIX.sub(".json", self.path.name))
-        return tuple(found) if own in found or not own.is_file() else (*found, own)
+        return tuple(found) if own.resolve() in found or not own.is_file() else (*found, own)
 
     @property
     def confounds_path(self) -> Path | None:
@@ -165,7 +165,7 @@ def read_sidecar(run: BoldRun) -> dict[str, Any]:
     """
     merged: dict[str, Any] = {}
     for path in run.sidecar_paths:
-        merged.update(_read_object(path))
+        merged.update(read_object(path))
     return merged
 
 
@@ -242,13 +242,3 @@ def _folders_down(root: Path, leaf: Path) -> list[Path]:
     root, leaf = root.resolve(), leaf.resolve()
     above = [folder for folder in (leaf, *leaf.parents) if folder.is_relative_to(root)]
     return above[::-1] or [leaf]
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, f"not valid JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(path, f"expected a JSON object, found {type(content).__name__}")
-    return content

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +10,9 @@ import numpy as np
 
 from medtools.core.atomic import atomic_path
 from medtools.core.errors import InputError
+from medtools.io.arrays import read_npz
 
 Diagrams = list[np.ndarray]
-
-_DAMAGE = (
-    OSError, ValueError, KeyError, EOFError, TypeError, IndexError, RuntimeError, MemoryError, zipfile.BadZipFile,
-    zlib.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,16 +72,24 @@ def read_diagrams(path: Path) -> SubjectDiagrams:
     InputError
         Missing, truncated or inconsistent file.
     """
+    if not path.exists():
+        raise InputError(path, "no such file", "run `medtools homology` for this subject first")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        names = tuple(str(name) for name in arrays.pop("roi_names"))
+        arrays = read_npz(path, empty=True)
+        names = tuple(map(str, arrays.pop("roi_names").tolist()))
         dims = range(len(arrays) // 2)
-        split = [np.split(arrays[f"H{k}"].reshape(-1, 2), arrays[f"H{k}_offsets"][1:-1]) for k in dims]
-    except FileNotFoundError as error:
-        raise InputError(path, "no such file", "run `medtools homology` for this subject first") from error
-    except _DAMAGE as error:
+        split = [_split(arrays[f"H{k}"], arrays[f"H{k}_offsets"], len(names)) for k in dims]
+    except (InputError, KeyError, ValueError, TypeError) as error:
         raise InputError(path, "not a diagram file of medtools, or damaged", "make it again") from error
-    if not split or any(len(bars) != len(names) for bars in split):
-        raise InputError(path, f"names {len(names)} ROIs but holds diagrams of another number", "make it again")
+    if not split or not names:
+        raise InputError(path, "holds no diagrams", "make it again")
     return SubjectDiagrams(names, [[split[k][roi] for k in dims] for roi in range(len(names))])
+
+
+def _split(bars: np.ndarray, offsets: np.ndarray, n_rois: int) -> list[np.ndarray]:
+    """Return the bars of each ROI; ValueError where the offsets do not divide them."""
+    if bars.shape != (len(bars), 2) or bars.dtype != np.float64 or offsets.dtype.kind != "i" or offsets.ndim != 1:
+        raise ValueError("arrays of other shapes or types")
+    if len(offsets) != n_rois + 1 or (offsets[0], offsets[-1]) != (0, len(bars)) or (np.diff(offsets) < 0).any():
+        raise ValueError("offsets do not divide the bars among the ROIs")
+    return np.split(bars, offsets[1:-1])

@@ -6,6 +6,7 @@ Only numbers leave this module. Messages name files and geometry, never the pati
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import math
 import os
@@ -32,6 +33,12 @@ _TAGS = (
     "SamplesPerPixel", "BitsAllocated", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient",
     "GantryDetectorTilt", "RescaleSlope", "RescaleIntercept", "RescaleType",
 )  # fmt: skip
+_SCALARS = (
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "GantryDetectorTilt", "RescaleSlope",
+    "RescaleIntercept",
+)  # fmt: skip
+_VECTORS = {"PixelSpacing": 2, "ImagePositionPatient": 3, "ImageOrientationPatient": 6}
+_MAX_PACKING = 2**14  # no codec packs 16 KiB of pixels into a byte
 _POSITION_TOLERANCE_MM = 0.01
 _SPACING_TOLERANCE = 0.02
 _MAX_TILT_DEGREES = 0.5
@@ -168,10 +175,24 @@ def _is_dicom(path: Path) -> bool:
         raise InputError(printable(path), f"cannot be read ({error.strerror})") from error
 
 
+class _Measured(io.BufferedReader):
+    """A file that makes room only for what it holds, whatever length a damaged element announces."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = path.stat().st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def _header(path: Path) -> Slice:
     try:
-        with _quiet():
-            tags = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+        with _quiet(), _Measured(path) as stream:
+            tags = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS))
+            for name in _TAGS:
+                tags.get(name)  # decoded only now: an unknown type of value is found here
     except InvalidDicomError as error:
         found = "the file is empty" if not path.stat().st_size else "not a DICOM file, although its name says so"
         raise InputError(printable(path), found, "fetch it again or move it away") from error
@@ -181,7 +202,24 @@ def _header(path: Path) -> Slice:
         ) from error
     if not all(name in tags for name in ("SOPInstanceUID", "SeriesInstanceUID", "Modality")):
         raise InputError(printable(path), "the file breaks off in its header", "fetch it again")
+    damaged = next((name for name in (*_SCALARS, *_VECTORS) if not _holds_numbers(tags, name)), None)
+    if damaged is not None:
+        raise InputError(printable(path), f"{damaged} holds no usable number", "fetch it again")
     return Slice(path, tags)
+
+
+def _holds_numbers(tags: pydicom.Dataset, name: str) -> bool:
+    """Tell whether a field is absent, empty, or one finite number (a vector: finite numbers)."""
+    value = tags.get(name)
+    if value is None or value == "":
+        return True
+    several = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if several != (name in _VECTORS):
+        return False
+    try:
+        return all(math.isfinite(float(one)) for one in (value if several else [value]))
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 @contextlib.contextmanager
@@ -247,9 +285,8 @@ def _check_slice(one: Slice, first: Slice) -> None:
         raise InputError(where, "multi-frame (enhanced) CT", "export it as single-frame images, or convert it to NIfTI")
     if int(tags.get("SamplesPerPixel") or 1) != 1:
         raise InputError(where, "a colour image, expected CT numbers", "leave out screen captures")
-    for name, count in (("PixelSpacing", 2), ("ImagePositionPatient", 3), ("ImageOrientationPatient", 6)):
-        values = tags.get(name)
-        if values is None or len(values) != count or not all(math.isfinite(float(value)) for value in values):
+    for name, count in _VECTORS.items():
+        if len(tags.get(name) or ()) != count:
             raise InputError(where, f"no usable {name}: the geometry is unknown", "export the original images")
     if min(float(value) for value in tags.PixelSpacing) <= 0:
         raise InputError(where, f"PixelSpacing is {list(tags.PixelSpacing)} mm", "export the original images")
@@ -320,26 +357,31 @@ def _pixels(one: Slice) -> NDArray[np.int16]:
 
     MONOCHROME1 only turns the display around: slope and intercept give HU as for MONOCHROME2, so nothing is inverted.
     """
-    where = printable(one.path)
+    where, size = printable(one.path), one.path.stat().st_size
+    if int(one.tags.Rows) * int(one.tags.Columns) > size * _MAX_PACKING:
+        found = f"declares {one.tags.Rows}×{one.tags.Columns} pixels, more than its {size} bytes can hold"
+        raise InputError(where, found, "it is truncated or damaged: fetch it again")
     try:
-        with _quiet():
-            dataset = pydicom.dcmread(one.path)
+        with _quiet(), _Measured(one.path) as stream:
+            dataset = pydicom.dcmread(stream)
             stored = dataset.pixel_array
     except (AttributeError, EOFError, OSError) as error:
         raise InputError(where, "truncated: the pixel data are missing or incomplete", "fetch it again") from error
-    except (ValueError, RuntimeError, NotImplementedError) as error:
+    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
         raise InputError(where, *_decoding_fault(dataset, error)) from error
     if stored.shape != (one.tags.Rows, one.tags.Columns):
         raise InputError(where, f"pixels of shape {stored.shape}, the header says {one.tags.Rows}×{one.tags.Columns}")
     hu = stored.astype(np.float64) * float(one.tags.RescaleSlope) + float(one.tags.RescaleIntercept)
     padding = dataset.get("PixelPaddingValue")
-    if padding is not None:
+    if isinstance(padding, int):
         hu[stored == np.asarray(int(padding)).astype(stored.dtype)] = AIR_HU
     return np.clip(np.rint(hu), AIR_HU, np.iinfo(np.int16).max).astype(np.int16)
 
 
 def _decoding_fault(dataset: pydicom.Dataset, error: Exception) -> tuple[str, str]:
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is None or not syntax.is_transfer_syntax:
+        return "no known transfer syntax: how its pixels are stored cannot be told", "fetch it again"
     if not syntax.is_compressed:
         return "truncated: the pixel data are incomplete", "fetch it again"
     if "missing dependencies" in str(error):

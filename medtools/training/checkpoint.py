@@ -1,4 +1,4 @@
-"""Model files: tensors as safetensors with a JSON header. Loading one never runs code that the file carries."""
+"""Model files: tensors as safetensors with a JSON header, under a checksum. Loading one never runs code it carries."""
 
 from __future__ import annotations
 
@@ -58,9 +58,11 @@ def save_checkpoint(
         # Tied weights share memory, which the format does not allow: each is written for itself.
         tensors[name] = stored.clone() if memory in seen else stored
         seen.add(memory)
-    header = json.dumps({"params": params, "record": record or {}}, separators=(",", ":"))
+    header = {"params": params, "record": record or {}, "tensors": digest(sorted(tensors.items()))}
+    text = _compact(header)
+    sealed = _compact({"header": header, "sha256": hashlib.sha256(text.encode()).hexdigest()})
     # The library's own writer leaves files that only their owner may read.
-    write_bytes(path, save(tensors, metadata={_HEADER: header}))
+    write_bytes(path, save(tensors, metadata={_HEADER: sealed}))
 
 
 def read_params(path: str | Path) -> dict[str, Any]:
@@ -91,14 +93,17 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     Raises
     ------
     InputError
-        Missing, truncated or not a model file of medtools.
+        Missing, truncated, changed since it was written, or not a model file of medtools.
     """
     path = Path(path)
-    params = read_params(path)
+    header = _header(path)
     try:
-        return Checkpoint(params, _read_tensors(path))
+        tensors = _read_tensors(path)
     except SafetensorError as error:
         raise _damaged(path, error) from error
+    if digest(sorted(tensors.items())) != header["tensors"]:
+        raise _damaged(path, "its weights are not those that were written")
+    return Checkpoint(dict(header["params"]), tensors)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -243,10 +248,22 @@ def _header(path: Path) -> dict[str, Any]:
         raise _damaged(path, error) from error
     if text is None:
         raise InputError(path, "not a model file of medtools", "foreign weights are read with --weights")
-    return dict(json.loads(text))
+    try:
+        sealed = json.loads(text)
+        header: dict[str, Any] = sealed["header"]
+        intact = hashlib.sha256(_compact(header).encode()).hexdigest() == sealed["sha256"]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+    if not intact:
+        raise _damaged(path, "its header is not the one that was written")
+    return header
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _damaged(path: Path, error: Exception | str) -> InputError:
     return InputError(path, f"damaged, or not a model file ({error})", "train again, or copy the file again")
 
 

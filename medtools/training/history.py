@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from medtools.core.atomic import write_text
 from medtools.core.errors import InputError
+from medtools.io.text import read_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,15 +65,14 @@ def read_history(path: str | Path) -> list[Row]:
     Raises
     ------
     InputError
-        Missing file, or a cell that is not a number.
+        Missing or damaged file, or a cell that is not a number.
     """
     path = Path(path)
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        return [{name: _number(name, text) for name, text in row.items() if text != ""} for row in rows]
-    except FileNotFoundError as error:
-        raise InputError(path, "no such file") from error
-    except (TypeError, ValueError) as error:
+        return [{name: _number(name, text) for name, text in row.items() if text != ""} for row in read_rows(path, ",")]
+    except InputError as error:
+        raise InputError(path, f"not a table of numbers ({error.found})") from error
+    except ValueError as error:
         raise InputError(path, f"not a table of numbers ({error})") from error
 
 

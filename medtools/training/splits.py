@@ -6,6 +6,7 @@ splitting single slices has to say so, by passing each slice as a subject of its
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -272,8 +273,10 @@ class _Units:
 
     def shuffle_split(self, among: Indices, share: float, state: int) -> tuple[Indices, Indices]:
         """Divide some subjects in two; the second part is about `share` of them."""
-        chooser = StratifiedShuffleSplit(1, test_size=share, random_state=state)
+        # Sizes are rounded up, but not because 0.1 + 0.2 is a little over 0.3 in binary.
+        size = math.ceil(round(share * len(among), 9))
         try:
+            chooser = StratifiedShuffleSplit(1, test_size=size, random_state=state)
             first, second = next(chooser.split(among, self.labels[among]))
         except ValueError as error:
             raise InputError("split", f"cannot set aside {share:g} of {len(among)} subjects: {error}") from error

@@ -104,5 +104,16 @@ def test_a_bad_table_is_refused_with_its_cause(tmp_path, text, cause):
 
 @pytest.mark.parametrize("which", ["schaefer", "atlas.nii.gz"])
 def test_an_unknown_atlas_is_refused_with_what_is_known(which):
-    with pytest.raises(InputError, match=r"give dosenbach160, or a .tsv or .csv file"):
+    with pytest.raises(InputError, match=r"give dosenbach160, power264, seitzman300, or a .tsv or .csv file"):
         load_atlas(which)
+
+
+@pytest.mark.parametrize(
+    ("which", "first", "n_networks"), [("power264", (-25, -98, -12), 1), ("seitzman300", (-49.77, -34.36, 25.74), 14)]
+)
+def test_nilearns_tables_of_coordinates_are_known_by_name(which, first, n_networks):
+    atlas = load_atlas(which)
+
+    assert len(atlas.names) == len(atlas.xyz) == int(which[-3:])
+    np.testing.assert_allclose(atlas.xyz[0], first)
+    assert len(set(atlas.networks)) == n_networks

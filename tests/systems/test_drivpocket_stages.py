@@ -144,10 +144,11 @@ def test_viewers_name_files_that_are_there_and_pages_need_no_network(predicted):
 def test_hostile_names_do_not_become_part_of_the_page():
     from medtools.preprocess.protein.cleaning import clean
     from medtools.systems.drivpocket.demo import globule
+    from medtools.systems.drivpocket.inference import View
     from medtools.systems.drivpocket.viewers import html_page
 
     protein, _ = clean(globule(np.random.default_rng(0)).structure)
-    page = html_page(protein, [], np.zeros(len(protein)), "</script><img src=x>", [])
+    page = html_page(View("</script><img src=x>", protein, [], np.zeros(len(protein))), [])
     assert "<img" not in page
     assert page.count("</script>") == 2
 
@@ -181,7 +182,7 @@ def test_prepared_candidates_and_raw_structures_give_the_same_pockets(work, tmp_
 
 def test_scores_count_every_site_and_stand_beside_the_published_rows(work, predicted):
     out = work / "scores"
-    outcome = call("score", "drivpocket", work / "pre", "--predictions", predicted, "--out", out)
+    outcome = call("score", "drivpocket", work / "pre", "--predictions", predicted, "--split", "all", "--out", out)
     assert outcome.code == 0, outcome.err
     _, scores = read_tsv(out / "scores.tsv")
     found = {(row["metric"], row["level"]): row for row in scores}
@@ -203,7 +204,7 @@ def test_a_protein_without_pockets_is_a_miss_and_not_left_out(work, predicted, t
         (few / name).write_bytes((predicted / name).read_bytes())
     write_arrays(few / "globule-0001" / "masks.npz", {"sizes": np.array([0, 0])})
     out = tmp_path / "scores"
-    assert call("score", "drivpocket", work / "pre", "--predictions", few, "--out", out).code == 0
+    assert call("score", "drivpocket", work / "pre", "--predictions", few, "--split", "all", "--out", out).code == 0
     _, sites = read_tsv(out / "sites.tsv")
     missed = [row for row in sites if row["id"] == "globule-0001"]
     assert {row["kind"] for row in missed} == {"cavity", "ligand"}

@@ -126,6 +126,13 @@ def test_card_04_redraws_keep_the_training_part():
         assert [len(part) / 384 for part in parts(split)] == pytest.approx([0.7, 0.1, 0.2], abs=0.005)
 
 
+def test_shares_that_are_not_exact_in_binary_give_the_sizes_of_exact_ones():
+    subjects, sites = cohort({"A": 48, "B": 48, "C": 48, "D": 48, "E": 48})
+
+    for split in redrawn_holdout(subjects, sites, redraws=2, seed=0):
+        assert [len(part) for part in parts(split)] == [168, 24, 48]
+
+
 def test_leaving_out_sites_tests_each_site_once():
     subjects, labels = cohort({"HC": 15, "MCI": 15}, 3)
     site_of = {subject: f"site{i % 3}" for i, subject in enumerate(np.unique(subjects))}

@@ -100,7 +100,7 @@ rule asd_explain:
         record="results/{dataset}/asd/explain/explain.json",
         nodes=report(
             "results/{dataset}/asd/explain/nodes.png",
-            caption="../report/stats.rst",
+            caption="../report/asd_nodes.rst",
             category="{dataset}",
             subcategory="2 Nodes that differ",
             labels={"figure": "local efficiency"},

@@ -6,7 +6,8 @@ from shlex import quote
 from medtools import __version__
 from medtools.core.errors import InputError
 from medtools.core.manifest import read_manifest
-from medtools.systems.asd_transformer.cohort import SITES, fold_names, site_names
+from medtools.systems.asd_transformer import cohort as asd
+from medtools.systems.mci_homology import cohort as mci
 from medtools.workflow import load_data_sets, release_stale_lock
 
 SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
@@ -41,6 +42,11 @@ def options(section):
     return lambda wildcards: data_set(wildcards).options(section)
 
 
+def given(wildcards):
+    """What it starts from: the same, or runs that have to be preprocessed first."""
+    return data_set(wildcards).given
+
+
 def memory(base_mb):
     """Memory of a job in MB, growing with each retry."""
     return lambda wildcards, attempt: base_mb * attempt
@@ -60,12 +66,28 @@ def batch_samples(wildcards):
     )
 
 
-def batch_files(wildcards):
+def own_files(found, batch):
     """The files of one batch, where they are the user's own: a changed one is computed again."""
+    return [file for name in found.batches[batch] for file in found.samples[name]]
+
+
+def batch_files(wildcards):
+    """The files of one batch that the system itself reads."""
     found = data_set(wildcards)
-    return [
-        file for name in found.batches[wildcards.batch] for file in found.samples[name]
-    ]
+    return [] if found.is_raw else own_files(found, wildcards.batch)
+
+
+def raw_files(wildcards):
+    """The images of one batch."""
+    return own_files(data_set(wildcards), wildcards.batch)
+
+
+def raw_batches(wildcards):
+    """Every batch of a data set that is preprocessed."""
+    names = data_set(wildcards).batches
+    return expand(
+        "results/{d}/batches/preprocess/{b}.done", d=wildcards.dataset, b=names
+    )
 
 
 def network_words(wildcards):
@@ -90,7 +112,7 @@ def all_networks(wildcards):
 
 def all_folds(wildcards):
     """Every fold of a data set's training."""
-    folds = data_set(wildcards).folds
+    folds = mci.fold_names(data_set(wildcards).params.get("train", {}))
     return expand(
         "results/{d}/train/folds/{f}/predictions.tsv", d=wildcards.dataset, f=folds
     )
@@ -113,7 +135,7 @@ def asd_folds(wildcards):
     """Every fold of a training of asd-transformer."""
     found = data_set(wildcards)
     train = found.params.get("train", {})
-    names = fold_names(train, asd_sites(found, train))
+    names = asd.fold_names(train, asd_sites(found, train))
     return expand(
         "results/{d}/asd/train/folds/{f}/predictions.tsv", d=wildcards.dataset, f=names
     )
@@ -124,8 +146,8 @@ def asd_sites(found, train):
     if train.get("protocol") != "site":
         return []
     if found.is_made:
-        return site_names(
-            len(found.samples), found.params.get("demo", {}).get("sites", SITES)
+        return asd.site_names(
+            len(found.samples), found.params.get("demo", {}).get("sites", asd.SITES)
         )
     return read_manifest(found.manifest).labels(train.get("site", "site"))
 

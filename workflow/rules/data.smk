@@ -9,12 +9,14 @@ rule demo:
         "logs/{dataset}/demo.log",
     conda:
         "../../environment.yml"
+    threads: 2
     resources:
-        mem_mb=memory(1000),
-        runtime=20,
+        mem_mb=memory(2000),
+        runtime=60,
     params:
         source=demo_source,
         options=options("demo"),
         version=__version__,
     shell:
-        "medtools demo {params.source} --out results/{wildcards.dataset}/data {params.options} 2> {log}"
+        "medtools demo {params.source} --threads {threads}"
+        " --out results/{wildcards.dataset}/data {params.options} 2> {log}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 
 from medtools.core.figures import GREY, PALETTE, SEQUENTIAL_MAP, new_figure, style
+from medtools.preprocess.fmri.qc import Measure
 from medtools.preprocess.fmri.rigid import framewise_displacement
 from medtools.preprocess.fmri.template import Template
 
@@ -51,6 +53,46 @@ def draw_motion(parameters: np.ndarray, tr_ms: float, fd_threshold_mm: float) ->
     displaced.set_xlabel("time (s)")
     displaced.set_title(f"mean {fd[1:].mean():.2f} mm, {int(above.sum())} volumes above {fd_threshold_mm:g} mm")
     return figure
+
+
+@style()
+def draw_quality(runs: Sequence[Mapping[str, Any]], measures: Sequence[Measure]) -> Figure:
+    """Show every run's value of every measure that has a threshold.
+
+    Parameters
+    ----------
+    runs : sequence of mapping
+        Rows of the quality table; runs without a value of a measure are not in its panel.
+    measures : sequence of Measure
+    """
+    shown = [measure for measure in measures if measure.suspicious]
+    n_columns = 4
+    figure = new_figure(7.5, 2.0 * -(-len(shown) // n_columns))
+    panels = figure.subplots(-(-len(shown) // n_columns), n_columns, squeeze=False).ravel()
+    for panel in panels[len(shown) :]:
+        panel.set_axis_off()
+    for panel, measure in zip(panels, shown, strict=False):
+        _draw_measure(panel, measure, [run.get(measure.name) for run in runs])
+    return figure
+
+
+def _draw_measure(panel: Axes, measure: Measure, found: Sequence[float | None]) -> None:
+    limit = float(measure.threshold or 0)
+    values = np.array([np.nan if value is None else value for value in found], dtype=float)
+    values = values[np.isfinite(values)]
+    bad = values > limit if measure.suspicious == "above" else values < limit
+    # Values side by side in order: no two points hide each other, and no random jitter.
+    places = np.argsort(np.argsort(values, kind="stable")) / max(len(values) - 1, 1)
+    panel.plot(places[~bad], values[~bad], "o", ms=3, color=PALETTE[0])
+    panel.plot(places[bad], values[bad], "o", ms=3, color=PALETTE[1])
+    panel.axhline(limit, color=PALETTE[1], lw=0.8, ls="--")
+    if not values.size or np.ptp([limit, *values]) == 0:
+        panel.set_ylim(limit - 1, limit + 1)
+    panel.set_xticks([])
+    panel.set_xlim(-0.1, 1.1)
+    panel.set_xlabel(f"{int(bad.sum())} of {len(values)} {measure.suspicious} {limit:g}")
+    panel.set_title(measure.name.removesuffix(f"_{measure.unit}").replace("_", " "))
+    panel.set_ylabel(measure.unit)
 
 
 @style()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from medtools.core.atomic import write_json
+from medtools.core.atomic import write_json, write_text
 from medtools.core.figures import save_figure
 from medtools.core.manifest import write_manifest
 from medtools.core.stage import Job
@@ -20,6 +20,7 @@ from medtools.io.timeseries import make_series
 from medtools.io.write_series import write_series
 from medtools.preprocess.fmri import figures, qc
 from medtools.preprocess.fmri.confounds import Table, motion_table, regress
+from medtools.preprocess.fmri.page import quality_page
 from medtools.preprocess.fmri.params import FmriParams
 from medtools.preprocess.fmri.pipeline import Extracted, Sampled
 from medtools.preprocess.fmri.rigid import framewise_displacement
@@ -28,6 +29,7 @@ from medtools.preprocess.fmri.spheres import Regions
 from medtools.preprocess.fmri.template import load_template
 
 _FIGURE_VOXEL_MM = 3.0
+_FIGURES = ("registration", "motion", "carpet", "coverage")
 
 
 def thresholds(params: FmriParams) -> qc.Thresholds:
@@ -102,11 +104,23 @@ def write_figures(
     yield _save(folder, entry, "coverage", coverage)
 
 
-def write_cohort(job: Job, entries: Sequence[Entry]) -> None:
-    """Write the manifest that later stages read, and the quality of every run."""
+def write_cohort(job: Job, entries: Sequence[Entry], failures: Mapping[str, str]) -> None:
+    """Write the manifest that later stages read, and the quality of every run as table, figure and page.
+
+    Parameters
+    ----------
+    job : Job
+    entries : sequence of Entry
+        All runs; those that failed are in the quality table only.
+    failures : mapping of str to str
+        Causes of those that failed.
+    """
     params: FmriParams = job.params
     rows, judged = [], []
     for entry in entries:
+        if entry.id in failures:
+            judged.append({"id": entry.id, "status": "FAIL", "reasons": failures[entry.id]})
+            continue
         folder = job.out / entry.id
         quality = json.loads(quality_path(folder, entry.id).read_text(encoding="utf-8"))
         judged.append({"id": entry.id, **quality})
@@ -119,7 +133,9 @@ def write_cohort(job: Job, entries: Sequence[Entry]) -> None:
     measures = qc.measures(thresholds(params))
     write_tsv(job.out / "qc.tsv", ["id", "status", "reasons", *(measure.name for measure in measures)], judged)
     write_json(job.out / "qc.json", {measure.name: _described(measure) for measure in measures})
-    job.wrote(*(job.out / name for name in ("manifest.tsv", "qc.tsv", "qc.json")))
+    save_figure(figures.draw_quality(judged, measures), job.out / "qc.png")
+    write_text(job.out / "index.html", quality_page(judged, _FIGURES if params.figures else ()))
+    job.wrote(*(job.out / name for name in ("manifest.tsv", "qc.tsv", "qc.json", "qc.png", "index.html")))
 
 
 def _described(measure: qc.Measure) -> dict[str, Any]:

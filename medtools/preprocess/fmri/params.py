@@ -36,7 +36,8 @@ class FmriParams(Params):
     voxel: Millimetres = Field(3.0, ge=1.0, le=6.0, description="Voxel size after normalisation, in mm.")
     atlas: str = Field(
         "dosenbach160",
-        description="dosenbach160, a TSV or CSV with name, network, x, y, z in MNI mm, or a label image in MNI space.",
+        description="dosenbach160, power264, seitzman300, a TSV or CSV with name, network, x, y, z in MNI mm, or a "
+        "label image in MNI space such as those that nilearn fetches.",
     )
     radius: Millimetres = Field(5.0, gt=0, le=20.0, description="Radius of the spheres around coordinates, in mm.")
     confounds: Names = Field(

@@ -11,7 +11,7 @@ import numpy as np
 from medtools.core.errors import InputError
 from medtools.core.manifest import read_manifest
 from medtools.core.tables import MISSING, read_tsv
-from medtools.io.atlas import DOSENBACH, load_atlas
+from medtools.io.atlas import PACKAGED, load_atlas
 from medtools.io.bids import BoldRun, find_bold_runs, single_run
 from medtools.io.nifti import open_volume, read_header
 from medtools.preprocess.fmri.params import FmriParams
@@ -70,13 +70,13 @@ def in_mni(entry: Entry, params: FmriParams) -> bool:
 
 def atlas_name(atlas: str) -> str:
     """Return the atlas's name for file names: letters and digits only."""
-    stem = atlas if atlas == DOSENBACH else Path(atlas).name.split(".")[0]
+    stem = atlas if atlas in PACKAGED else Path(atlas).name.split(".")[0]
     return "".join(char for char in stem if char.isalnum()) or "atlas"
 
 
 def atlas_files(atlas: str) -> tuple[Path, ...]:
     """Return the files that make up a user's atlas, none for the packaged one."""
-    if atlas == DOSENBACH:
+    if atlas in PACKAGED:
         return ()
     names = _names_path(Path(atlas))
     return (Path(atlas), names) if names is not None else (Path(atlas),)

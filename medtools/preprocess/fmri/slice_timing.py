@@ -39,7 +39,7 @@ def check_slice_times(times_s: Sequence[float], n_slices: int, tr_s: float, wher
     """
     try:
         times = np.asarray(times_s, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(where, f"SliceTiming is no list of numbers ({error})") from error
     if times.shape != (n_slices,):
         raise InputError(

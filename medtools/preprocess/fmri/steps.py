@@ -55,7 +55,8 @@ def run(job: Job) -> None:
     samples = [Sample(e.id, (*e.files, *shared), job.out / e.id / "preprocess.json") for e in entries.values()]
     done = job.for_each(samples, lambda sample: _named(job, entries[sample.id]), "preprocessing")
     if not job.only and done:
-        write_cohort(job, [entries[sample.id] for sample in done])
+        causes = {identifier: str(error) for identifier, error in job.failures.items()}
+        write_cohort(job, list(entries.values()), causes)
 
 
 def estimate(job: Job) -> Estimate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from medtools.preprocess.fmri.slice_timing import check_slice_times
 
 _TOLERANCE = 0.01
 _SECONDS_BELOW = 100.0
+_LONGEST = 1e9
 _AXES = {"i": 0, "j": 1, "k": 2}
 
 
@@ -95,6 +95,6 @@ def _sidecar_ms(sidecar: Mapping[str, Any], where: str) -> float | None:
     value = sidecar.get("RepetitionTime")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
         raise InputError(where, f"side-car says RepetitionTime {value!r}, expected seconds")
     return float(value) * (1e3 if value < _SECONDS_BELOW else 1.0)

@@ -26,14 +26,14 @@ class StructureParams(Params):
     max_atoms: int = Field(
         40_000, ge=128, description="Largest protein, in atoms; candidate finding takes time as their square."
     )
+    labels: Literal["auto", "files", "structure", "none"] = Field(
+        "auto", description="Known sites: files beside the structure, ligands in it, files else ligands, or none."
+    )
 
 
 class PreprocessParams(StructureParams):
     """Parameters of `medtools preprocess protein`."""
 
-    labels: Literal["auto", "files", "structure", "none"] = Field(
-        "auto", description="Known sites: files beside the structure, ligands in it, files else ligands, or none."
-    )
     types: Path | None = Field(
         None, description="A .types candidate list; INPUT is then the folder its receptors are relative to."
     )

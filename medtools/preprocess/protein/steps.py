@@ -6,12 +6,13 @@ import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medtools.core.atomic import write_json
-from medtools.core.errors import InputError
+from medtools.core.errors import InputError, RefusedError
 from medtools.core.manifest import write_manifest
 from medtools.core.stage import Job, Sample
 from medtools.core.tables import write_tsv
@@ -33,7 +34,8 @@ from medtools.preprocess.protein.ligands import find_ligands, touches
 from medtools.preprocess.protein.params import PreprocessParams, StructureParams
 
 _SAME_MOLECULE = 0.1
-_CARRIED = ("split", "site", "group")
+CARRIED = ("split", "site", "group")
+"""Columns of a manifest that pass from stage to stage."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +67,10 @@ def prepare(entry: Entry, params: StructureParams) -> Prepared:
     InputError
         Whatever is wrong with the file, by name.
     """
-    raw = read_structure(entry.structure)
+    try:
+        raw = read_structure(entry.structure)
+    except RefusedError as error:  # too large a file is one structure's fault, not the cohort's
+        raise InputError(entry.structure, "too large", str(error)) from error
     if params.chains:
         raw = _chosen_chains(entry, raw, params.chains)
     protein, findings = clean(raw, where=str(entry.structure), modified=params.modified_residues)
@@ -95,6 +100,35 @@ def known_sites(paths: Sequence[Path]) -> list[NDArray[np.float64]]:
             if all(np.linalg.norm(centre - site.mean(axis=0)) > _SAME_MOLECULE for site in sites):
                 sites.append(molecule)
     return sites
+
+
+def labelled_sites(
+    entry: Entry, prepared: Prepared, labels: Literal["auto", "files", "structure", "none"]
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Return the known ligands and cavities, (n, 3) float64 in angstrom each, by the rule of `labels`."""
+    from_files = labels in ("auto", "files")
+    ligands = known_sites(entry.ligands) if from_files else []
+    cavities = known_sites(entry.cavities) if from_files else []
+    if labels == "structure" or (labels == "auto" and not ligands and not cavities):
+        ligands = list(find_ligands(prepared.raw, prepared.protein.structure.xyz).values())
+    return ligands, cavities
+
+
+def write_sites(
+    folder: Path, ligands: Sequence[NDArray[np.float64]], cavities: Sequence[NDArray[np.float64]]
+) -> Iterable[Path]:
+    """Write `ligands.mol2` and `cavities.mol2` where there are any, and name each as soon as it is written."""
+    for name, sites in (("ligands", ligands), ("cavities", cavities)):
+        if sites:
+            path = folder / f"{name}.mol2"
+            write_molecules(path, sites, name[:3].upper())
+            yield path
+
+
+def site_files(folder: Path) -> dict[str, Path]:
+    """Return what `write_sites` left in a folder, by column of a manifest."""
+    optional = {"ligand": folder / "ligands.mol2", "cavity": folder / "cavities.mol2"}
+    return {column: path for column, path in optional.items() if path.is_file()}
 
 
 def _entries(job: Job) -> list[tuple[Entry, list[TypesLine]]]:
@@ -129,7 +163,7 @@ def _one(job: Job, entry: Entry, lines: list[TypesLine]) -> Iterable[Path]:
     params: PreprocessParams = job.params
     folder = job.out / entry.id
     prepared = prepare(entry, params)
-    ligands, cavities = _sites(entry, prepared, params.labels)
+    ligands, cavities = labelled_sites(entry, prepared, params.labels)
     candidates = [line.candidate for line in lines] or _labelled(prepared.candidates, ligands or cavities)
     structure = prepared.protein.structure
     path = folder / ("protein.pdb" if fits_pdb(structure) else "protein.cif")
@@ -140,26 +174,10 @@ def _one(job: Job, entry: Entry, lines: list[TypesLine]) -> Iterable[Path]:
     if prepared.spheres and not lines:
         write_spheres(folder / "alpha_spheres.pqr", prepared.spheres)
         yield folder / "alpha_spheres.pqr"
-    for name, sites in (("ligands", ligands), ("cavities", cavities)):
-        if sites:
-            path = folder / f"{name}.mol2"
-            write_molecules(path, sites, name[:3].upper())
-            yield path
+    yield from write_sites(folder, ligands, cavities)
     report = prepared.findings.as_dict() | {"atoms": len(structure), "candidates": len(candidates)}
     write_json(folder / "findings.json", report)
     yield folder / "findings.json"
-
-
-def _sites(
-    entry: Entry, prepared: Prepared, labels: str
-) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
-    """Return ligands and cavities by the rule of `labels`."""
-    from_files = labels in ("auto", "files")
-    ligands = known_sites(entry.ligands) if from_files else []
-    cavities = known_sites(entry.cavities) if from_files else []
-    if labels == "structure" or (labels == "auto" and not ligands and not cavities):
-        ligands = list(find_ligands(prepared.raw, prepared.protein.structure.xyz).values())
-    return ligands, cavities
 
 
 def _labelled(candidates: Sequence[Candidate], sites: Sequence[NDArray[np.float64]]) -> list[Candidate]:
@@ -184,22 +202,21 @@ def _write_tables(job: Job, entries: Sequence[Entry]) -> None:
         folder = job.out / entry.id
         structure = next(path for path in (folder / "protein.pdb", folder / "protein.cif") if path.is_file())
         candidates = read_candidates(folder / "candidates.tsv")
-        optional = {"ligand": folder / "ligands.mol2", "cavity": folder / "cavities.mol2"}
         rows.append(
             {
                 "id": entry.id,
                 "subject": entry.subject,
                 "structure": structure,
                 "candidates": folder / "candidates.tsv",
-                **{column: path for column, path in optional.items() if path.is_file()},
+                **site_files(folder),
                 "n_candidates": len(candidates),
                 "n_positive": _positives(candidates),
-                **{column: entry.cells[column] for column in _CARRIED if column in entry.cells},
+                **{column: entry.cells[column] for column in CARRIED if column in entry.cells},
             }
         )
         quality.append(_quality(entry.id, folder / "findings.json", len(candidates)))
     columns = ["id", "subject", "structure", "candidates", "ligand", "cavity", "n_candidates", "n_positive"]
-    columns += [column for column in _CARRIED if any(column in row for row in rows)]
+    columns += [column for column in CARRIED if any(column in row for row in rows)]
     write_manifest(job.out / "manifest.tsv", columns, rows)
     write_tsv(job.out / "qc.tsv", list(quality[0]), quality)
     job.wrote(job.out / "manifest.tsv", job.out / "qc.tsv")

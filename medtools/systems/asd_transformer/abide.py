@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
+import glob
 import io
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -15,20 +13,16 @@ from numpy.typing import NDArray
 
 from medtools.core.errors import InputError
 from medtools.core.log import LOGGER
-from medtools.core.manifest import Row
-from medtools.io.guard import read_text, read_whole
+from medtools.core.manifest import Row, safe_name
+from medtools.io.guard import read_whole
+from medtools.io.text import read_rows
 from medtools.systems.asd_transformer.cohort import CLASSES
+from medtools.systems.asd_transformer.pickled_arrays import load_arrays
 
 _GROUPS = {"1": CLASSES[1], "2": CLASSES[0]}  # DX_GROUP: 1 autism, 2 control
 _NO_FILE = "no_filename"
 _MAX_BYTES = 2**31
 _KEYS = ("timeseires", "corr", "label", "site")  # spelled as in the file
-# What a pickle of NumPy arrays is made of; anything else could run code.
-_ALLOWED = {(f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")} | {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-}
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ def read_phenotypes(path: Path, folder: Path | None, group: str, site: str) -> l
     InputError
         A column is missing, a code is unknown, or a subject has no or several series.
     """
-    table = list(csv.DictReader(io.StringIO(read_text(path))))
+    table = read_rows(path, ",")
     absent = {"FILE_ID", "SITE_ID", "DX_GROUP"} - (table[0].keys() if table else set())
     if absent:
         raise InputError(path, f"no column {sorted(absent)[0]!r}", "give ABIDE's phenotype table, or a manifest.tsv")
@@ -71,7 +65,9 @@ def read_phenotypes(path: Path, folder: Path | None, group: str, site: str) -> l
         name, code = cells["FILE_ID"], cells["DX_GROUP"].strip()
         if code not in _GROUPS:
             raise InputError(path, f"subject {name}: unknown DX_GROUP {code!r}", "known: 1 (autism), 2 (control)")
-        found = sorted(where.glob(f"{name}_rois_*.1D"))
+        if not safe_name(name):
+            raise InputError(path, f"FILE_ID {name!r} cannot name a file", "give ABIDE's own table")
+        found = sorted(where.glob(f"{glob.escape(name)}_rois_*.1D"))
         if len(found) != 1:
             raise InputError(where, f"{len(found)} files {name}_rois_*.1D, expected one", "--series FOLDER")
         rows.append(Row(name, name, {group: _GROUPS[code], site: cells["SITE_ID"]}, {"series": found[0]}))
@@ -90,7 +86,7 @@ def read_archive(path: Path) -> Archive:
     try:
         version = npy_format.read_magic(stream)
         {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}[version](stream)
-        content = _ArraysOnly(stream).load()
+        content = load_arrays(stream)
         found = content.item() if isinstance(content, np.ndarray) else content
     except InputError as error:
         raise InputError(path, error.found, error.fix) from error
@@ -107,12 +103,3 @@ def read_archive(path: Path) -> Archive:
         raise InputError(path, f"unknown label {unknown[0]!r}", "known: 0 (control), 1 (autism)")
     groups = tuple(CLASSES[int(label)] for label in labels.tolist())
     return Archive(series, connectivity, groups, tuple(map(str, sites.tolist())))
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Rebuilds arrays, text and containers, and refuses every other global."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise InputError("pickle", f"asks for {module}.{name}, which could run code", "store arrays and text only")
-        return super().find_class(module, name)

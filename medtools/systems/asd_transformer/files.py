@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from medtools.core.errors import InputError
 from medtools.io.arrays import choose_array, read_mat, read_npy, read_npz
 from medtools.io.grids import write_arrays
 from medtools.io.guard import printable, read_text
-from medtools.io.text import DELIMITERS, read_numbers
+from medtools.io.text import DELIMITERS, read_numbers, read_rows
 from medtools.io.timeseries import Layout, RoiSeries, make_series, read_series
 from medtools.systems.asd_transformer.cohort import COMMUNITIES
 from medtools.systems.asd_transformer.connectivity import symmetric
@@ -151,7 +149,7 @@ def read_communities(path: Path, rois: tuple[str, ...]) -> Communities:
     delimiter = DELIMITERS.get(path.suffix.lower())
     if delimiter is None:
         raise InputError(path, "expected a .tsv or .csv table")
-    rows = list(csv.DictReader(io.StringIO(read_text(path)), delimiter=delimiter))
+    rows = read_rows(path, delimiter)
     if not rows or not {"roi", "community"} <= rows[0].keys():
         raise InputError(path, "expected the columns roi and community")
     if len(rows) != len(rois):
@@ -163,7 +161,7 @@ def read_communities(path: Path, rois: tuple[str, ...]) -> Communities:
         raise InputError(path, f"has no ROI {rois[keys.index(absent[0])]!r}", "name ROIs as the data do, or from 1")
     try:
         numbers = [int(by_name[key]["community"]) for key in keys]
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise InputError(path, f"a community is no whole number: {error}") from error
     distinct = sorted(set(numbers))
     names = {int(row["community"]): row.get("name") or _community_name(int(row["community"])) for row in rows}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 from medtools.core.errors import InputError
 from medtools.core.manifest import Row
 from medtools.core.tables import MISSING
-from medtools.io.guard import printable, read_text
+from medtools.io.guard import printable
+from medtools.io.text import read_rows
 from medtools.systems.covid_severity.severity import MAX_SCORE
 
 _NAMES = {
@@ -49,9 +49,7 @@ def read_grades(path: Path) -> dict[str, Grade]:
         No such column, a repeated identifier, or a value that is no grade from 0 to 25.
     """
     where = printable(path)
-    text = read_text(path)
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    rows = list(csv.DictReader(text.splitlines(), delimiter=delimiter))
+    rows = read_rows(path, padded=True)
     header = {name.strip().lower(): name for name in (rows[0] if rows else {}) if name}
     columns = {key: next((header[name] for name in names if name in header), None) for key, names in _NAMES.items()}
     for key in ("id", "grade"):
@@ -59,7 +57,7 @@ def read_grades(path: Path) -> dict[str, Grade]:
             raise InputError(where, f"no column {key!r}", f"columns are {', '.join(header.values()) or 'none'}")
     grades: dict[str, Grade] = {}
     for number, row in enumerate(rows, start=2):
-        cells = {key: (row.get(name) or "").strip() for key, name in columns.items() if name is not None}
+        cells = {key: row[name].strip() for key, name in columns.items() if name is not None}
         if not cells["id"]:
             continue
         if cells["id"] in grades:

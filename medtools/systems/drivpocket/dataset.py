@@ -53,40 +53,36 @@ def only_manifest(inputs: Sequence[Path]) -> Path:
     return path
 
 
-def read_labelled(manifest: Path, column: str, what: str) -> list[Labelled]:
+def read_labelled(manifest: Path, what: str, *, cavities: bool = False) -> list[Labelled]:
     """Read all proteins of a manifest.
 
     Parameters
     ----------
     manifest : Path
-        With the columns `structure` and `candidates`, and `ligand` or `cavity`.
-    column : {"ligand", "cavity", "any"}
-        Which label every row must have.
+        With the columns `structure` and `candidates`.
     what : str
         Text of the progress bar.
+    cavities : bool
+        Whether every row must have a cavity.
 
     Raises
     ------
     InputError
-        A row without candidates or without that label, naming it.
+        A row without candidates, or without a cavity where one is needed, naming it.
     """
     entries = find_structures([manifest])
     for entry in entries:
-        present = {"ligand": bool(entry.ligands), "cavity": bool(entry.cavities), "any": bool(entry.files[1:])}
-        if not present[column]:
-            raise InputError(manifest, f"row {entry.id!r} has no file in column {column!r}", _HELP[column])
+        if cavities and not entry.cavities:
+            raise InputError(
+                manifest,
+                f"row {entry.id!r} has no file in column 'cavity'",
+                "training shapes needs cavity files, such as VolSite's cavity6.mol2 in scPDB",
+            )
         if entry.candidates is None:
             raise InputError(
                 manifest, f"row {entry.id!r} has no file in column 'candidates'", "run `medtools preprocess protein`"
             )
     return [_read(entry) for entry in track(entries, what)]
-
-
-_HELP = {
-    "ligand": "give ligand files or structures with ligands to `medtools preprocess protein`",
-    "cavity": "training shapes needs cavity files, such as VolSite's cavity6.mol2 in scPDB",
-    "any": "scoring needs ligand or cavity files",
-}
 
 
 def _read(entry: Entry) -> Labelled:

@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from medtools.core.figures import GREY, PALETTE, new_figure, style
 from medtools.preprocess.protein.cleaning import Protein
-from medtools.systems.drivpocket.inference import Pocket
+from medtools.systems.drivpocket.inference import Pocket, View
 from medtools.systems.drivpocket.metrics import SUCCESS
 from medtools.systems.drivpocket.viewers import backbone, bonds, colour_of, surface_points
 
 _SHOWN = 5
+_PER_ROW = 3
 _NAMED = 30
 _CLOSE = 11.0
 _ATOM_RADIUS = 1.7
 
 
-def draw_pockets(protein: Protein, pockets: Sequence[Pocket], binding: NDArray[np.float64], name: str) -> Figure:
-    """Draw the protein with its best pockets, seen from outside the first one, and that pocket from near.
+def draw_pockets(view: View) -> Figure:
+    """Draw the protein with its five best pockets, seen from outside the first one, and that pocket from near.
 
     Parameters
     ----------
-    protein : Protein
-    pockets : sequence of Pocket
-        Best first; five are drawn.
-    binding : (n_atoms,) float64
-        Binding probability of each atom, shown near the first pocket.
-    name : str
-        Title.
+    view : View
+        Known ligands are drawn in black.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
+    protein, pockets, name = view.protein, view.pockets, view.name
     with style():
         figure = new_figure(9.0, 4.6)
         figure.suptitle(f"{name}: {len(pockets)} pockets" if pockets else f"{name}: no pocket found")
@@ -48,11 +47,35 @@ def draw_pockets(protein: Protein, pockets: Sequence[Pocket], binding: NDArray[n
         middle = xyz.mean(axis=0)
         turn = _facing(pockets[0].centre - middle) if pockets else np.eye(3)
         _draw_whole(whole, protein, pockets[:_SHOWN], middle, turn)
+        _draw_ligands(whole, view.ligands, middle, turn)
         if pockets:
-            _draw_near(near, protein, pockets[0], binding, turn)
+            _draw_near(near, protein, pockets[0], view.binding, turn)
+            _draw_ligands(near, view.ligands, pockets[0].centre, turn)
         for axes in (whole, near):
             axes.set_aspect("equal")
             axes.set_axis_off()
+    return figure
+
+
+def draw_overview(pictures: Mapping[str, Path], total: int) -> Figure:
+    """Lay the pictures of several structures side by side, three to a row.
+
+    Parameters
+    ----------
+    pictures : mapping of str to Path
+        `pockets.png` of each structure by its name.
+    total : int
+        Structures there are; the title says so where more exist than are shown.
+    """
+    rows = -(-len(pictures) // _PER_ROW)
+    with style():
+        figure = new_figure(4.0 * _PER_ROW, 2.1 * rows + 0.4)
+        figure.suptitle(f"{total} structures" if total == len(pictures) else f"the first {len(pictures)} of {total}")
+        panels = figure.subplots(rows, _PER_ROW, squeeze=False).ravel()
+        for panel in panels:
+            panel.set_axis_off()
+        for panel, path in zip(panels, pictures.values(), strict=False):
+            panel.imshow(imread(path), interpolation="antialiased")
     return figure
 
 
@@ -82,6 +105,22 @@ def draw_success(curves: Mapping[str, Sequence[float]], overlaps: Sequence[float
     return figure
 
 
+def _draw_ligands(
+    axes: Axes, ligands: Sequence[NDArray[np.float64]], middle: NDArray[np.float64], turn: NDArray[np.float64]
+) -> None:
+    """Draw known ligands as black sticks over everything, within the frame that the axes have."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    if ligands:
+        axes.set_title(axes.get_title(loc="left") + "; black: known ligand")
+    for ligand in ligands:
+        flat = ((ligand - middle) @ turn.T)[:, :2]
+        if not ((flat > (left, low)) & (flat < (right, high))).all():
+            continue
+        axes.add_collection(LineCollection([flat[pair] for pair in bonds(ligand)], colors="black", linewidths=1.6,
+                                           zorder=4))  # fmt: skip
+        axes.plot(*flat.T, linestyle="none", marker="o", markersize=1.8, color="black", zorder=4)
+
+
 def _draw_whole(
     axes: Axes, protein: Protein, pockets: Sequence[Pocket], middle: NDArray[np.float64], turn: NDArray[np.float64]
 ) -> None:
@@ -104,7 +143,7 @@ def _draw_whole(
         box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
         axes.annotate(str(rank), (x, y), ha="center", va="center", fontsize=9, fontweight="bold", bbox=box, zorder=4)
     axes.set(xlim=(-frame, frame), ylim=(-frame, frame))
-    axes.set_title("seen from outside pocket 1")
+    axes.set_title("seen from outside pocket 1" if pockets else "no pocket")
 
 
 def _draw_near(

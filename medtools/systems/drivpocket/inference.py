@@ -15,6 +15,7 @@ from medtools.core.devices import compute_threads
 from medtools.core.errors import InputError
 from medtools.io.candidates import Candidate
 from medtools.preprocess.protein.candidates import CLEARANCE, fill_spheres
+from medtools.preprocess.protein.cleaning import Protein
 from medtools.systems.drivpocket.baselines import RankingClassifier
 from medtools.systems.drivpocket.data import Atoms, Sampling, points, voxels
 from medtools.systems.drivpocket.fusion import Box, Fusion, fuse, pocket_mask, touching
@@ -70,6 +71,29 @@ class Pocket:
     def voxels(self) -> NDArray[np.float64]:
         """Coordinates of its voxels, (n, 3) in angstrom."""
         return self.box.position(np.argwhere(self.mask))
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What a picture of one structure shows.
+
+    Attributes
+    ----------
+    name : str
+    protein : Protein
+    pockets : sequence of Pocket
+        Best first.
+    binding : (n_atoms,) float64
+        Binding probability of each atom.
+    ligands : sequence of (n, 3) float64
+        Known ligands, angstrom.
+    """
+
+    name: str
+    protein: Protein
+    pockets: Sequence[Pocket]
+    binding: NDArray[np.float64]
+    ligands: Sequence[NDArray[np.float64]] = ()
 
 
 def load_segmenter(path: Path, device: torch.device) -> Network:
@@ -171,7 +195,7 @@ def geometric_pockets(
     Returns
     -------
     pockets, binding
-        As `shape_pockets`; an atom's value is 1 if it touches a pocket.
+        As `shape_pockets`; an atom's value is 1 / rank of the best pocket that it touches, 0 if it touches none.
     """
     sampling = Sampling()
     pockets: list[Pocket] = []
@@ -181,8 +205,10 @@ def geometric_pockets(
         filled = np.zeros((box.size,) * 3, dtype=bool)
         fill_spheres(filled, box.origin, box.spacing, own[:, :3], np.maximum(own[:, 3] - CLEARANCE, 0.0))
         pockets += _pocket(number, score, box, filled.astype(np.float32), filled, atoms)
-    binding = np.any([pocket.atoms for pocket in pockets], axis=0) if pockets else np.zeros(len(atoms.xyz))
-    return pockets, binding.astype(np.float64)
+    binding = np.zeros(len(atoms.xyz))
+    for rank, pocket in enumerate(pockets, start=1):
+        binding[pocket.atoms & (binding == 0)] = 1.0 / rank
+    return pockets, binding
 
 
 def _pocket(

@@ -55,7 +55,7 @@ def reads(job: Job) -> list[Path]:
 def run_segment(job: Job) -> None:
     """Train on the positive candidates of a manifest with cavities."""
     params: SegmentParams = job.params
-    proteins = read_labelled(only_manifest(job.inputs), "cavity", "reading proteins")
+    proteins = read_labelled(only_manifest(job.inputs), "reading proteins", cavities=True)
     parts = split_proteins(proteins, params.validation, job.seed)
     train, validation = ([i for i, part in enumerate(parts) if part == wanted] for wanted in ("train", "validation"))
     design, sampling = design_of(params)
@@ -87,7 +87,7 @@ def run_segment(job: Job) -> None:
 def run_rank(job: Job) -> None:
     """Train on all labelled candidates, both classes equally often."""
     params: RankParams = job.params
-    proteins = read_labelled(only_manifest(job.inputs), "any", "reading proteins")
+    proteins = read_labelled(only_manifest(job.inputs), "reading proteins")
     parts = split_proteins(proteins, params.validation, job.seed)
     train, validation = ([i for i, part in enumerate(parts) if part == wanted] for wanted in ("train", "validation"))
     preset = RANKING_PRESETS[params.preset]

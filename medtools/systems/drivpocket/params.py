@@ -101,5 +101,10 @@ class InferParams(StructureParams):
 class ScoreParams(Params):
     """Parameters of `medtools score drivpocket`."""
 
-    predictions: Path = Field(Path("infer"), description="Folder that `medtools infer drivpocket` wrote.")
+    predictions: Path | None = Field(
+        None, description="Folder that `medtools infer drivpocket` wrote; default: the manifest's folder."
+    )
+    split: Literal["auto", "all", "train", "validation", "test"] = Field(
+        "auto", description="Part of the manifest's column split that counts; auto: test where there is one, else all."
+    )
     topn: Literal["all", "n", "n+2"] = Field("all", description="Candidates that count for DCC and DVO.")

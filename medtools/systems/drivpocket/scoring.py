@@ -11,16 +11,27 @@ from numpy.typing import NDArray
 
 from medtools.core.errors import InputError
 from medtools.core.figures import save_figure
+from medtools.core.log import LOGGER
 from medtools.core.progress import track
 from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
 from medtools.io.arrays import read_npz
+from medtools.io.structure_files import Entry, find_structures
 from medtools.metrics.intervals import bootstrap
 from medtools.metrics.table import SCORE_COLUMNS, Score, score_rows
+from medtools.preprocess.protein.steps import known_sites
 from medtools.systems.drivpocket.dataset import manifest_files, only_manifest
 from medtools.systems.drivpocket.figures import draw_success
 from medtools.systems.drivpocket.metrics import SUCCESS, SiteScore, centre_distances, ligand_distances
 from medtools.systems.drivpocket.params import ScoreParams
+
+_RATES = {
+    "DCA top-n": "n",
+    "DCA top-(n+2)": "n2",
+    "ligand centre top-n": "centre_n",
+    "ligand centre top-(n+2)": "centre_n2",
+}
+"""Rates over ligands, and their columns: nearest ligand atom (DCA), or the ligand's centroid within 4 angstrom."""
 
 Sites = list[dict[str, object]]
 _MASKS = ("voxels", "counts", "origins", "spacings")
@@ -30,22 +41,18 @@ _ORDERS = {"drivpocket": "dca", "fpocket score": "score", "fpocket druggability"
 
 def reads(job: Job) -> list[Path]:
     """List the manifest's files and the predictions."""
-    params: ScoreParams = job.params
     manifest = only_manifest(job.inputs)
-    return [*manifest_files(manifest), *sorted(params.predictions.glob("*/masks.npz"))]
+    return [*manifest_files(manifest), *sorted(_predictions(job.params, manifest).glob("*/masks.npz"))]
 
 
 def run(job: Job) -> None:
     """Write `sites.tsv`, `scores.tsv`, `comparison.tsv` and `success.png`."""
-    from medtools.io.structure_files import find_structures
-
     params: ScoreParams = job.params
     manifest = only_manifest(job.inputs)
+    folder = _predictions(params, manifest)
     rows: Sites = []
-    for entry in track(find_structures([manifest]), "scoring"):
-        if not entry.ligands and not entry.cavities:
-            raise InputError(manifest, f"row {entry.id!r} has no file in column 'ligand' or 'cavity'")
-        rows += _protein(entry, params)
+    for entry in track(_scored(manifest, params.split), "scoring"):
+        rows += _protein(entry, folder, params.topn)
     write_tsv(job.out / "sites.tsv", list(rows[0]), rows)
     scores = summarise(rows, job.seed)
     write_tsv(job.out / "scores.tsv", SCORE_COLUMNS, score_rows(scores))
@@ -58,6 +65,35 @@ def run(job: Job) -> None:
     figure = draw_success({k: [float(v) for v in c] for k, c in curves.items() if c}, overlaps)  # type: ignore[arg-type]
     save_figure(figure, job.out / "success.png")
     job.wrote(*(job.out / name for name in ("sites.tsv", "scores.tsv", "comparison.tsv", "success.png")))
+
+
+def _predictions(params: ScoreParams, manifest: Path) -> Path:
+    return manifest.parent if params.predictions is None else params.predictions
+
+
+def _scored(manifest: Path, split: str) -> list[Entry]:
+    """Return the proteins that count: of the part asked for, and with a known site.
+
+    Raises
+    ------
+    InputError
+        No protein is left.
+    """
+    entries = find_structures([manifest])
+    parts = [entry.cells.get("split") for entry in entries]
+    part = ("test" if "test" in parts else "all") if split == "auto" else split
+    chosen = [entry for entry, own in zip(entries, parts, strict=True) if part in ("all", own)]
+    if not chosen:
+        raise InputError(manifest, f"no row has {part!r} in column 'split'", "choose another --split")
+    labelled = [entry for entry in chosen if entry.ligands or entry.cavities]
+    if not labelled:
+        found = f"none of {len(chosen)} rows has a file in column 'ligand' or 'cavity'"
+        raise InputError(manifest, found, "give known ligands or cavities to `medtools infer drivpocket`")
+    LOGGER.info("scoring %d of %d proteins (split: %s)", len(labelled), len(entries), part)
+    if len(labelled) < len(chosen):
+        unknown = [entry.id for entry in chosen if entry not in labelled]
+        LOGGER.warning("without a known site, not scored: %s", ", ".join(unknown))
+    return labelled
 
 
 def read_masks(path: Path) -> tuple[list[NDArray[np.float64]], NDArray[np.float64], NDArray[np.float64]]:
@@ -104,8 +140,9 @@ def summarise(rows: Sites, seed: int) -> list[Score]:
         ("DVO", "drivpocket", cavities, lambda row: _value(row, "dvo")),
     ]
     for level, prefix in _ORDERS.items():
-        for metric, column in (("DCA top-n", f"{prefix}_n"), ("DCA top-(n+2)", f"{prefix}_n2")):
-            wanted.append((metric, level, ligands, lambda row, c=column: float(_value(row, c) <= SUCCESS)))  # type: ignore[misc]
+        for metric, column in _RATES.items():
+            name = f"{prefix}_{column}"
+            wanted.append((metric, level, ligands, lambda row, c=name: float(_value(row, c) <= SUCCESS)))  # type: ignore[misc]
     within = ("candidate within 4 A", "candidates", ligands, lambda row: float(_value(row, "candidate") <= SUCCESS))
     wanted.append(within)
     scores = []
@@ -140,13 +177,11 @@ def _value(row: dict[str, object], column: str) -> float:
     return float(row[column])  # type: ignore[arg-type]
 
 
-def _protein(entry, params: ScoreParams) -> Sites:  # type: ignore[no-untyped-def]
-    from medtools.preprocess.protein.steps import known_sites
-
+def _protein(entry: Entry, folder: Path, topn: str) -> Sites:
     ligands, cavities = known_sites(entry.ligands), known_sites(entry.cavities)
-    pockets, candidates, finder = read_masks(params.predictions / entry.id / "masks.npz")
+    pockets, candidates, finder = read_masks(folder / entry.id / "masks.npz")
     n_sites = len(cavities) or len(ligands)
-    counted = {"all": len(pockets), "n": n_sites, "n+2": n_sites + 2}[params.topn]
+    counted = {"all": len(pockets), "n": n_sites, "n+2": n_sites + 2}[topn]
     centres = np.array([pocket.mean(axis=0) for pocket in pockets]).reshape(-1, 3)
     rows: Sites = []
     for number, score in enumerate(centre_distances(cavities, pockets[:counted]), start=1):
@@ -154,9 +189,11 @@ def _protein(entry, params: ScoreParams) -> Sites:  # type: ignore[no-untyped-de
     orders = {"dca": centres, "score": candidates[_descending(finder[:, 0])],
               "druggability": candidates[_descending(finder[:, 1])]}  # fmt: skip
     columns: dict[str, list[SiteScore]] = {"candidate": ligand_distances(ligands, candidates, None)}
+    middles = [ligand.mean(axis=0, keepdims=True) for ligand in ligands]
     for prefix, ordered in orders.items():
-        columns[f"{prefix}_n"] = ligand_distances(ligands, ordered, 0)
-        columns[f"{prefix}_n2"] = ligand_distances(ligands, ordered, 2)
+        for name, extra in (("n", 0), ("n2", 2)):
+            columns[f"{prefix}_{name}"] = ligand_distances(ligands, ordered, extra)
+            columns[f"{prefix}_centre_{name}"] = ligand_distances(middles, ordered, extra)
     for i in range(len(ligands)):
         values = {name: found[i].distance for name, found in columns.items()}
         rows.append(_site(entry.id, i + 1, "ligand", len(pockets)) | values)
@@ -164,7 +201,8 @@ def _protein(entry, params: ScoreParams) -> Sites:  # type: ignore[no-untyped-de
 
 
 def _site(identifier: str, number: int, kind: str, n_pockets: int) -> dict[str, object]:
-    distances = ["dcc", "dvo", *(f"{prefix}_{top}" for prefix in _ORDERS.values() for top in ("n", "n2")), "candidate"]
+    tops = ("n", "n2", "centre_n", "centre_n2")
+    distances = ["dcc", "dvo", *(f"{prefix}_{top}" for prefix in _ORDERS.values() for top in tops), "candidate"]
     return {
         "id": identifier,
         "site": number,

@@ -52,8 +52,8 @@ STAGES = {
         summary="DCC, DVO and DCA of predicted pockets against known sites, beside the published rows.",
         params=ScoreParams,
         run=lazy(f"{_ROOM}.scoring", "run"),
-        inputs=_MANIFEST,
+        inputs="The folder or manifest.tsv that `medtools infer drivpocket` wrote, or another manifest of known sites.",
         reads=lazy(f"{_ROOM}.scoring", "reads"),
-        example="medtools score drivpocket pockets/manifest.tsv --predictions infer/ --out scores/",
+        example="medtools score drivpocket infer/ --out scores/",
     ),
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medtools.core.atomic import write_text
 from medtools.core.devices import resolve_device
 from medtools.core.errors import InputError
 from medtools.core.figures import save_figure
@@ -21,14 +22,14 @@ from medtools.io.grids import Grid, write_arrays, write_grid
 from medtools.io.molecules import write_molecules
 from medtools.io.structure_files import Entry, find_structures
 from medtools.io.structure_writers import fits_pdb, write_structure
-from medtools.preprocess.protein.cleaning import Protein
-from medtools.preprocess.protein.steps import Prepared, prepare
+from medtools.preprocess.protein.steps import Prepared, labelled_sites, prepare, write_sites
 from medtools.systems.drivpocket.data import Atoms
 from medtools.systems.drivpocket.demo import globule
 from medtools.systems.drivpocket.figures import draw_pockets
 from medtools.systems.drivpocket.inference import (
     Network,
     Pocket,
+    View,
     geometric_pockets,
     load_ranker,
     load_segmenter,
@@ -36,12 +37,9 @@ from medtools.systems.drivpocket.inference import (
     shape_pockets,
 )
 from medtools.systems.drivpocket.params import InferParams
+from medtools.systems.drivpocket.tables import POCKET_COLUMNS, pocket_row, write_cohort
 from medtools.systems.drivpocket.viewers import chimerax_script, html_page, pymol_script
 
-POCKET_COLUMNS = (
-    "rank", "score", "ranked_by", "shaped_by", "x", "y", "z", "volume", "n_residues", "residues", "candidate",
-    "finder_score", "druggability",
-)  # fmt: skip
 _INTERPRETER_BYTES = 900 * 2**20
 _INFERENCE_FLOATS_PER_VOXEL = 9
 
@@ -69,7 +67,7 @@ def run_demo(job: Job) -> None:
 
 
 def run_infer(job: Job) -> None:
-    """Predict the pockets of every structure; write `predictions.tsv`."""
+    """Predict the pockets of every structure; write the tables and the page of the cohort."""
     params: InferParams = job.params
     entries = {entry.id: entry for entry in find_structures(job.inputs)}
     device = resolve_device(job.device)
@@ -87,7 +85,7 @@ def run_infer(job: Job) -> None:
     ]
     done = job.for_each(samples, lambda s: _one(job, entries[s.id], segmenter, ranker), "pockets")
     if not job.only and done:
-        _write_predictions(job, [sample.id for sample in done])
+        write_cohort(job, [entries[sample.id] for sample in done])
 
 
 def estimate_infer(job: Job) -> Estimate:
@@ -109,10 +107,10 @@ def _one(job: Job, entry: Entry, segmenter: Network | None, ranker: Network | No
     params: InferParams = job.params
     folder = job.out / entry.id
     prepared = prepare(entry, params)
+    ligands, cavities = labelled_sites(entry, prepared, params.labels)
     pockets, binding = _predict(entry, prepared, segmenter, ranker, params)
-    ranked_by = "classifier" if ranker else "finder"
-    shaped_by = "network" if segmenter else "alpha spheres"
-    rows = [_row(prepared, rank, pocket, ranked_by, shaped_by) for rank, pocket in enumerate(pockets, start=1)]
+    how = ("classifier" if ranker else "finder", "network" if segmenter else "alpha spheres")
+    rows = [pocket_row(prepared, rank, pocket, how, ligands) for rank, pocket in enumerate(pockets, start=1)]
     write_tsv(folder / "pockets.tsv", POCKET_COLUMNS, rows)
     yield folder / "pockets.tsv"
     yield _write_masks(folder / "masks.npz", prepared, pockets)
@@ -120,9 +118,10 @@ def _one(job: Job, entry: Entry, segmenter: Network | None, ranker: Network | No
     name = f"{entry.id}_atoms" + (".pdb" if fits_pdb(structure) else ".cif")
     write_structure(folder / name, structure, binding)
     yield folder / name
-    grids = list(_write_grids(folder, pockets[: params.grid_pockets], params.grids))
-    yield from grids
-    yield from _write_views(job, entry, prepared.protein, pockets, binding, name, rows)
+    yield from write_sites(folder, ligands, cavities)
+    yield from _write_grids(folder, pockets[: params.grid_pockets], params.grids)
+    view = View(entry.id, prepared.protein, pockets, binding, ligands)
+    yield from _write_views(folder, view, params, name, rows)
 
 
 def _predict(
@@ -172,28 +171,6 @@ def _stored_spheres(entry: Entry, n_candidates: int) -> list[np.ndarray]:
     )
 
 
-def _row(prepared: Prepared, rank: int, pocket: Pocket, ranked_by: str, shaped_by: str) -> dict[str, object]:
-    candidate = prepared.candidates[pocket.candidate - 1]
-    labels = prepared.protein.structure.residue_labels()[pocket.atoms]
-    residues = list(dict.fromkeys(labels.tolist()))
-    x, y, z = (round(float(value), 3) for value in pocket.centre)
-    return {
-        "rank": rank,
-        "score": round(pocket.score, 6),
-        "ranked_by": ranked_by,
-        "shaped_by": shaped_by,
-        "x": x,
-        "y": y,
-        "z": z,
-        "volume": round(pocket.volume, 1),
-        "n_residues": len(residues),
-        "residues": " ".join(residues),
-        "candidate": pocket.candidate,
-        "finder_score": candidate.score,
-        "druggability": candidate.druggability,
-    }
-
-
 def _write_masks(path: Path, prepared: Prepared, pockets: Sequence[Pocket]) -> Path:
     """Write what scoring needs: every pocket's voxels, and all candidates with the finder's two scores."""
     voxels = [np.argwhere(pocket.mask).astype(np.int16) for pocket in pockets]
@@ -223,39 +200,17 @@ def _write_grids(folder: Path, pockets: Sequence[Pocket], formats: Sequence[str]
 
 
 def _write_views(
-    job: Job,
-    entry: Entry,
-    protein: Protein,
-    pockets: Sequence[Pocket],
-    binding: np.ndarray,
-    atoms_file: str,
-    rows: Sequence[dict[str, object]],
+    folder: Path, view: View, params: InferParams, atoms_file: str, rows: Sequence[dict[str, object]]
 ) -> Iterable[Path]:
-    from medtools.core.atomic import write_text
-
-    params: InferParams = job.params
-    folder = job.out / entry.id
-    maps = [f"pocket_{rank}.{params.grids[0]}" for rank in range(1, min(len(pockets), params.grid_pockets) + 1)]
-    maps = [name for name in maps if not name.endswith(".npz")]
-    views = {"view.pml": pymol_script, "view.cxc": chimerax_script}
-    for name, script in views.items():
-        write_text(folder / name, script(atoms_file, pockets, maps))
+    form = next((form for form in params.grids if form != "npz"), None)  # what the viewers open
+    shown = min(len(view.pockets), params.grid_pockets) if form else 0
+    maps = [f"pocket_{rank}.{form}" for rank in range(1, shown + 1)]
+    for name, script in {"view.pml": pymol_script, "view.cxc": chimerax_script}.items():
+        write_text(folder / name, script(atoms_file, view, maps))
         yield folder / name
     if not params.pictures:
         return
-    save_figure(draw_pockets(protein, pockets, binding, entry.id), folder / "pockets.png")
+    save_figure(draw_pockets(view), folder / "pockets.png")
     yield folder / "pockets.png"
-    write_text(folder / "pockets.html", html_page(protein, pockets, binding, entry.id, rows))
+    write_text(folder / "pockets.html", html_page(view, rows))
     yield folder / "pockets.html"
-
-
-def _write_predictions(job: Job, ids: Sequence[str]) -> None:
-    from medtools.core.tables import read_tsv
-
-    rows = []
-    for identifier in ids:
-        _, pockets = read_tsv(job.out / identifier / "pockets.tsv")
-        best = pockets[0] if pockets else {}
-        rows.append({"id": identifier, "n_pockets": len(pockets), **{k: best.get(k) for k in ("score", "x", "y", "z")}})
-    write_tsv(job.out / "predictions.tsv", ["id", "n_pockets", "score", "x", "y", "z"], rows)
-    job.wrote(job.out / "predictions.tsv")

@@ -15,8 +15,7 @@ from scipy.spatial import cKDTree
 
 from medtools.core.figures import PALETTE
 from medtools.io.structure import Structure
-from medtools.preprocess.protein.cleaning import Protein
-from medtools.systems.drivpocket.inference import Pocket
+from medtools.systems.drivpocket.inference import Pocket, View
 
 _BOND = 1.9
 _TRACE_GAP = 4.5
@@ -31,7 +30,7 @@ def colour_of(rank: int) -> tuple[int, int, int]:
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
 
 
-def pymol_script(atoms_file: str, pockets: Sequence[Pocket], maps: Sequence[str]) -> str:
+def pymol_script(atoms_file: str, view: View, maps: Sequence[str]) -> str:
     """Return a `.pml` script: cartoon coloured by binding probability, pocket surfaces and numbered centres."""
     lines = [
         "# open with: pymol view.pml",
@@ -43,7 +42,10 @@ def pymol_script(atoms_file: str, pockets: Sequence[Pocket], maps: Sequence[str]
         "set transparency, 0.6",
         "spectrum b, white orange red, protein, 0, 1",
     ]
-    for rank, pocket in enumerate(pockets, start=1):
+    if view.ligands:
+        lines += ["load ligands.mol2, known_ligands", "show nb_spheres, known_ligands"]
+        lines += ["set nb_spheres_size, 0.4, known_ligands", "color black, known_ligands"]
+    for rank, pocket in enumerate(view.pockets, start=1):
         x, y, z = pocket.centre.tolist()
         colour = "[" + ", ".join(f"{channel / 255:.3f}" for channel in colour_of(rank)) + "]"
         lines += [
@@ -61,7 +63,7 @@ def pymol_script(atoms_file: str, pockets: Sequence[Pocket], maps: Sequence[str]
     return "\n".join(lines) + "\n"
 
 
-def chimerax_script(atoms_file: str, pockets: Sequence[Pocket], maps: Sequence[str]) -> str:
+def chimerax_script(atoms_file: str, view: View, maps: Sequence[str]) -> str:
     """Return a `.cxc` script that shows the same as `pymol_script`."""
     lines = [
         "# open with: chimerax view.cxc",
@@ -74,57 +76,50 @@ def chimerax_script(atoms_file: str, pockets: Sequence[Pocket], maps: Sequence[s
     for rank, name in enumerate(maps, start=1):
         red, green, blue = colour_of(rank)
         lines += [f"open {name}", f"volume #{rank + 1} level 0.5 color #{red:02x}{green:02x}{blue:02x}b0"]
-    for rank, pocket in enumerate(pockets, start=1):
+    for rank, pocket in enumerate(view.pockets, start=1):
         position = ",".join(f"{value:.3f}" for value in pocket.centre.tolist())
         red, green, blue = colour_of(rank)
         lines.append(f"marker #{len(maps) + 2} position {position} radius 0.8 color #{red:02x}{green:02x}{blue:02x}")
         lines.append(f'label #{len(maps) + 2}:{rank} text "{rank}" height 3')
+    if view.ligands:
+        number = len(maps) + 2 + bool(view.pockets)
+        lines += ["open ligands.mol2", f"style #{number} ball", f"color #{number} black"]
     return "\n".join([*lines, "view"]) + "\n"
 
 
-def html_page(
-    protein: Protein,
-    pockets: Sequence[Pocket],
-    binding: NDArray[np.float64],
-    name: str,
-    rows: Sequence[Mapping[str, Any]],
-) -> str:
+def html_page(view: View, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a page with a turnable picture of the protein and its pockets, and their table; it works offline.
 
     Parameters
     ----------
-    protein : Protein
-    pockets : sequence of Pocket
-        Best first.
-    binding : (n_atoms,) float64
-        Binding probability of each atom; colours the carbon of the binding residues.
-    name : str
-        Title.
+    view : View
+        Binding probabilities colour the carbons of the binding residues.
     rows : sequence of mapping
         Rows of `pockets.tsv`, for score, volume and residues.
     """
-    structure = protein.structure
+    structure, pockets = view.protein.structure, view.pockets
     middle = structure.xyz.mean(axis=0)
     reach = float(np.linalg.norm(structure.xyz - middle, axis=1).max())
     trace = [_short(strand - middle) for strand in backbone(structure)]
     step = -(-len(structure) // _MAX_ATOMS)
     how = f"{rows[0]['ranked_by']} ranking, shapes from {rows[0]['shaped_by']}. " if rows else ""
     content = {
-        "name": name,
-        "about": f"{how}{len(structure)} protein atoms, {len(pockets)} pockets. Not for diagnosis.",
+        "name": view.name,
+        "about": f"{how}{len(structure)} protein atoms, {len(pockets)} pockets. For research only.",
         "reach": round(reach, 1),
         "turn": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
         "trace": trace,
         "atoms": _short(structure.xyz[::step] - middle),
+        "ligands": [_ligand(ligand - middle) for ligand in view.ligands],
         "pockets": [
-            _pocket_data(structure, pocket, binding, middle, rank, row)
+            _pocket_data(structure, pocket, view.binding, middle, rank, row)
             for rank, (pocket, row) in enumerate(zip(pockets, rows, strict=True), start=1)
         ],
     }
     template = importlib.resources.files("medtools.resources").joinpath("pocket_viewer.html").read_text("utf-8")
     # "<" never closes the script element early, whatever a file or chain is called.
     data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
-    return template.replace("@TITLE@", html.escape(name)).replace("@DATA@", data)
+    return template.replace("@TITLE@", html.escape(view.name)).replace("@DATA@", data)
 
 
 def backbone(structure: Structure) -> list[NDArray[np.float64]]:
@@ -170,7 +165,17 @@ def _pocket_data(
         "volume": f"{row['volume']:.0f}",
         "n_residues": row["n_residues"],
         "residues": row["residues"],
+        "where": f"centre {row['x']}, {row['y']}, {row['z']}" + _from_ligand(row["ligand_distance"]),
     }
+
+
+def _from_ligand(distance: float | None) -> str:
+    return "" if distance is None else f"; {distance} \N{ANGSTROM SIGN} from the nearest atom of a known ligand"
+
+
+def _ligand(xyz: NDArray[np.float64]) -> dict[str, Any]:
+    """Return atoms and the bonds between them."""
+    return {"atoms": _short(xyz), "bonds": bonds(xyz).tolist()}
 
 
 def _sticks(

@@ -11,6 +11,8 @@ GROUPS = ("HC", "EMCI", "LMCI")
 PER_GROUP = 20
 """Subjects per group unless asked otherwise."""
 
+FOLDS, REPEATS, PERMUTATIONS = 5, 5, 200
+
 
 def ids(per_group: int) -> list[str]:
     """Return the identifiers of the cohort's subjects, `sub-0001` on, group after group in the order of `GROUPS`."""
@@ -30,3 +32,14 @@ def series_name(identifier: str) -> str:
 def sample_ids(demo_params: Mapping[str, Any]) -> list[str]:
     """Return the identifiers that the demo stage will write with these parameters."""
     return ids(int(demo_params.get("per_group", PER_GROUP)))
+
+
+def fold_names(train_params: Mapping[str, Any]) -> list[str]:
+    """Return the names of a training's folds; what is missing in the parameters has its default."""
+    protocol = train_params.get("protocol", "cv")
+    if protocol == "paper":
+        return ["r1f1"]
+    repeats = train_params.get("repeats", REPEATS)
+    if protocol == "permutation":
+        repeats = train_params.get("permutations", PERMUTATIONS) + 1
+    return [f"r{r + 1}f{f + 1}" for r in range(repeats) for f in range(train_params.get("folds", FOLDS))]

@@ -15,6 +15,7 @@ from medtools.core.tables import write_tsv
 from medtools.io.atlas import load_atlas, networks
 from medtools.io.timeseries import RoiSeries
 from medtools.io.write_series import write_series
+from medtools.systems.mci_homology.bold import write_runs
 from medtools.systems.mci_homology.cohort import GROUPS, groups, ids, series_name
 
 TR_MS = 3000.0
@@ -140,8 +141,12 @@ def write_cohort(
 
 
 def run(job: Job) -> None:
-    """Write the series, `participants.tsv` and the manifest."""
+    """Write the series, or runs that hold them, with `participants.tsv` and the manifest."""
     p = job.params
+    if p.bold:
+        subjects = cohort(p.rois, p.per_group, n_samples=p.samples, seed=job.seed, effect=p.effect)
+        job.wrote(*write_runs(job.out, subjects, seed=job.seed, threads=job.threads))
+        return
     manifest = write_cohort(job.out, p.rois, p.per_group, n_samples=p.samples, seed=job.seed, effect=p.effect)
     series = [job.out / series_name(identifier) for identifier in ids(p.per_group)]
     job.wrote(*series, *(path.with_suffix(".json") for path in series), job.out / "participants.tsv", manifest)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from medtools.core.params import Integers, Names, Params
-from medtools.systems.mci_homology.cohort import PER_GROUP
+from medtools.systems.mci_homology.cohort import FOLDS, PER_GROUP, PERMUTATIONS, REPEATS
 from medtools.training.settings import FitSettings
 
 
@@ -19,6 +19,9 @@ class DemoParams(Params):
     per_group: int = Field(PER_GROUP, ge=1, le=5000, description="Subjects in each of HC, EMCI and LMCI.")
     samples: int = Field(187, ge=8, le=100_000, description="Samples per series.")
     effect: bool = Field(True, description="Plant the group differences; without them the groups are alike.")
+    bold: bool = Field(
+        False, description="Write the series as 4-D runs of moving heads (BIDS), for `medtools preprocess fmri`."
+    )
 
 
 class StatsParams(Params):
@@ -56,9 +59,9 @@ class ClassifierParams(FitSettings):
     protocol: Literal["cv", "paper", "permutation"] = Field(
         "cv", description="Repeated stratified folds; one 80-20 split; or cv scores under permuted labels."
     )
-    folds: int = Field(5, ge=2, description="Folds of each repeat.")
-    repeats: int = Field(5, ge=1, description="Repeats with new folds (cv).")
-    permutations: int = Field(200, ge=1, description="Label permutations (permutation).")
+    folds: int = Field(FOLDS, ge=2, description="Folds of each repeat.")
+    repeats: int = Field(REPEATS, ge=1, description="Repeats with new folds (cv).")
+    permutations: int = Field(PERMUTATIONS, ge=1, description="Label permutations (permutation).")
     inner_validation: float = Field(
         0.0, ge=0, lt=0.5, description="Share of each training part that chooses the epoch; 0: the last epoch."
     )

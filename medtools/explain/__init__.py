@@ -1,0 +1,1 @@
+"""What a decision rests on: class activation maps and their kin."""

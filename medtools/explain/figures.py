@@ -1,0 +1,92 @@
+"""Figures of what a classifier looks at: maps over images, and features in the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from medtools.core.figures import PALETTE, head, new_figure, settle, style
+
+_MAP, _ALPHA = "inferno", 0.45
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One image with its map.
+
+    Attributes
+    ----------
+    image : (height, width) or (height, width, 3) array
+    cam : (height, width) float
+        In [0, 1].
+    title : str
+    """
+
+    image: NDArray
+    cam: NDArray[np.floating]
+    title: str
+
+
+@style()
+def overlay_figure(rows: Sequence[Sequence[Explained]], title: str) -> Figure:
+    """Draw images and, below each, the same image under its map; one row of pairs per entry of `rows`.
+
+    Parameters
+    ----------
+    rows : sequence of sequence of Explained
+        For instance a row per class.
+    title : str
+    """
+    columns = max(len(row) for row in rows)
+    height, width = rows[0][0].image.shape[:2]
+    across = 1.5 if height <= 2 * width else 1.1
+    down = min(across * height / width, 4.0)
+    figure = new_figure(across * columns + 0.4, (2 * down + 0.45) * len(rows) + 0.5)
+    head(figure, title)
+    panels = figure.subplots(2 * len(rows), columns, squeeze=False)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for number, row in enumerate(rows):
+        for column, one in enumerate(row):
+            above, below = panels[2 * number, column], panels[2 * number + 1, column]
+            above.set_title(one.title, fontsize=7)
+            for axes in (above, below):
+                axes.imshow(one.image, cmap="gray", aspect="equal")
+            below.imshow(one.cam, cmap=_MAP, alpha=_ALPHA, vmin=0, vmax=1)
+    return settle(figure)
+
+
+@style()
+def embedding_figure(
+    points: NDArray[np.floating], labels: Sequence[str], classes: Sequence[str], *, title: str, axis: str
+) -> Figure:
+    """Draw samples in the plane, coloured by class.
+
+    Parameters
+    ----------
+    points : (n, 2) float
+    labels : sequence of str
+        Class of each sample.
+    classes : sequence of str
+        Order of the legend.
+    title : str
+    axis : str
+        What the two axes are, e.g. `principal component`.
+    """
+    figure = new_figure(4.8, 4.0)
+    axes = figure.add_subplot()
+    chosen = np.asarray(labels)
+    for number, name in enumerate(classes):
+        here = points[chosen == name]
+        axes.plot(
+            here[:, 0], here[:, 1], "o", color=PALETTE[number % len(PALETTE)], markersize=3, alpha=0.7, label=name
+        )
+    axes.set_xlabel(f"{axis} 1")
+    axes.set_ylabel(f"{axis} 2")
+    axes.set_title(title)
+    figure.legend(loc="outside right upper")
+    return settle(figure)

@@ -1,0 +1,137 @@
+"""Planar DICOM images (scintigrams, radiographs, single slices): sizes are checked on the header before pixels.
+
+Only numbers, the modality and the view leave this module; no patient field does, in messages neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.errors import InvalidDicomError
+
+from medtools.core.errors import InputError
+from medtools.io.dicom import _decoding_fault, _quiet
+from medtools.io.guard import check_size, printable
+
+SUFFIXES = (".dcm", ".ima", ".dicom")
+_TAGS = (
+    "SOPClassUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "PixelSpacing",
+    "RescaleSlope", "RescaleIntercept", "PhotometricInterpretation", "DetectorInformationSequence", "DetectorVector",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlanarImage:
+    """The frames of one file.
+
+    Attributes
+    ----------
+    frames : (n_frames, rows, columns) float32
+        Rescaled by slope and intercept where the header has them.
+    modality : str
+        Such as `NM`.
+    views : tuple of str
+        View of each frame in lower case (`anterior`), empty where the header names none.
+    spacing_mm : pair of float or None
+        Row and column spacing.
+    bright_is_low : bool
+        MONOCHROME1: the lowest value is shown white.
+    """
+
+    frames: NDArray[np.float32]
+    modality: str
+    views: tuple[str, ...]
+    spacing_mm: tuple[float, float] | None
+    bright_is_low: bool
+
+
+def is_dicom(path: str | Path) -> bool:
+    """Tell whether a file has the DICOM prefix."""
+    try:
+        with Path(path).open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def read_planar(path: str | Path) -> PlanarImage:
+    """Read a grey planar image with one or several frames.
+
+    Raises
+    ------
+    InputError
+        Missing, truncated or no DICOM file, no pixels, a colour image, too large, values that are not finite, or a
+        compression without a decoder (the package that is missing is named).
+    """
+    path, where = Path(path), printable(path)
+    tags = _header(path, where)
+    for name in ("Rows", "Columns", "BitsAllocated", "Modality"):
+        if tags.get(name) in (None, "", 0):
+            raise InputError(where, f"no {name}: not an image, or its header breaks off", "fetch it again")
+    if int(tags.get("SamplesPerPixel") or 1) != 1:
+        raise InputError(where, "a colour image, expected grey values", "leave out screen captures")
+    count = int(tags.get("NumberOfFrames") or 1)
+    shape = (count, int(tags.Rows), int(tags.Columns))
+    check_size(where, count * shape[1] * shape[2] * int(tags.BitsAllocated) // 8)
+    stored = _stored(path, where).reshape(-1, shape[1], shape[2]) if count else None
+    if stored is None or stored.shape != shape:
+        raise InputError(where, f"the pixels do not fill {count} frames of {shape[1]}×{shape[2]}", "fetch it again")
+    slope, intercept = float(tags.get("RescaleSlope") or 1), float(tags.get("RescaleIntercept") or 0)
+    frames = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
+    if not np.isfinite(frames).all():
+        raise InputError(where, "pixel values that are not finite")
+    spacing = tags.get("PixelSpacing")
+    return PlanarImage(
+        frames,
+        str(tags.Modality),
+        _views(tags, count),
+        (float(spacing[0]), float(spacing[1])) if spacing is not None and len(spacing) == 2 else None,
+        tags.get("PhotometricInterpretation") == "MONOCHROME1",
+    )
+
+
+def _header(path: Path, where: str) -> pydicom.Dataset:
+    try:
+        with _quiet():
+            return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+    except FileNotFoundError as error:
+        raise InputError(where, "no such file") from error
+    except InvalidDicomError as error:
+        raise InputError(where, "not a DICOM file", "fetch it again or move it away") from error
+    except Exception as error:  # pydicom raises whatever a broken element happens to cause
+        raise InputError(where, f"unreadable DICOM header ({type(error).__name__})", "fetch it again") from error
+
+
+def _stored(path: Path, where: str) -> NDArray[Any]:
+    dataset = pydicom.Dataset()
+    try:
+        with _quiet():
+            dataset = pydicom.dcmread(path)
+            return np.asarray(dataset.pixel_array)
+    except (AttributeError, EOFError, OSError) as error:
+        raise InputError(where, "truncated: the pixel data are missing or incomplete", "fetch it again") from error
+    except (ValueError, RuntimeError, NotImplementedError) as error:
+        raise InputError(where, *_decoding_fault(dataset, error)) from error
+
+
+def _views(tags: pydicom.Dataset, count: int) -> tuple[str, ...]:
+    """Return each frame's view: by its detector, whose entry names the view (PS3.3, C.8.4.11)."""
+    detectors = tags.get("DetectorInformationSequence") or []
+    named = [_view(detector) for detector in detectors]
+    vector = tags.get("DetectorVector")
+    if vector is not None:
+        numbers = [int(v) for v in (vector if isinstance(vector, pydicom.multival.MultiValue) else [vector])]
+    else:
+        numbers = list(range(1, count + 1))
+    return tuple(named[n - 1] if 0 < n <= len(named) else "" for n in (*numbers, *[0] * count)[:count])
+
+
+def _view(detector: pydicom.Dataset) -> str:
+    codes = detector.get("ViewCodeSequence") or []
+    text = str(codes[0].get("CodeMeaning", "")).lower() if codes else ""
+    return next((view for view in ("anterior", "posterior") if view in text), "")

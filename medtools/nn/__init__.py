@@ -1,0 +1,1 @@
+"""Blocks and networks that at least two systems use."""

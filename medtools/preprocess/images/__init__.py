@@ -1,0 +1,1 @@
+"""2-D images from folders, NIfTI slices or DICOM."""

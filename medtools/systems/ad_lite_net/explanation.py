@@ -1,0 +1,156 @@
+"""`medtools explain ad-lite-net`: Grad-CAM on the joined feature maps, and a map of the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medtools.core.errors import InputError
+from medtools.core.figures import save_figure
+from medtools.core.stage import Job
+from medtools.core.tables import write_tsv
+from medtools.explain.cam import grad_cam, to_image
+from medtools.explain.embedding import in_the_plane
+from medtools.explain.figures import Explained, embedding_figure, overlay_figure
+from medtools.io import image_cohort
+from medtools.io.grids import write_arrays
+from medtools.io.image_cohort import ImageCohort
+from medtools.systems.ad_lite_net.classification import levels
+from medtools.systems.ad_lite_net.inference import load_network
+from medtools.training.batches import TensorBatches
+from medtools.training.inference import predict
+from medtools.training.predictions import TABLE, Fold, read_fold
+
+_BATCH = 32
+
+
+def run(job: Job) -> None:
+    """Write `gradcam.png`, `gradcam.npz`, `embedding.png` and `embedding.tsv` of one fold's test images."""
+    folder = fold_folder(job.params.model, job.params.fold)
+    trained, network = load_network(folder)
+    classes, fold = read_fold(folder / TABLE)
+    cohort = test_images(job.inputs, fold, trained["size"])
+    shown = chosen(fold, classes, job.params.images)
+    cams = class_activation(network, cohort.images[shown], fold.probabilities[shown].argmax(axis=1), trained["size"])
+    _write_cams(job, cohort, fold, classes, shown, cams)
+    _write_embedding(job, network, cohort, fold, classes)
+
+
+def reads(job: Job) -> list[Path]:
+    """List what decides the pictures."""
+    folder = fold_folder(job.params.model, job.params.fold)
+    return [*image_cohort.reads(job.inputs), folder / "model.ckpt", folder / TABLE]
+
+
+def fold_folder(run: Path, fold: str) -> Path:
+    """Return the folder of a fold.
+
+    Raises
+    ------
+    InputError
+        It has no network.
+    """
+    folder = run / "folds" / fold
+    if not (folder / "model.ckpt").is_file():
+        raise InputError(run, f"has no trained network of fold {fold!r}", "train it, or choose another by --fold")
+    return folder
+
+
+def test_images(inputs: Sequence[Path], fold: Fold, size: int) -> ImageCohort:
+    """Read the fold's test images, in its order.
+
+    Raises
+    ------
+    InputError
+        The manifest lacks one of them.
+    """
+    manifest = image_cohort.manifest_of(inputs)
+    by_id = {row.id: row for row in manifest.rows}
+    missing = [name for name in fold.ids.tolist() if name not in by_id]
+    if missing:
+        raise InputError(manifest.path, f"has no image {missing[0]!r}", "give the manifest that was trained on")
+    rows = tuple(by_id[name] for name in fold.ids.tolist())
+    return image_cohort.read_images(replace(manifest, rows=rows), (size, size))
+
+
+def chosen(fold: Fold, classes: Sequence[str], per_class: int) -> NDArray[np.int64]:
+    """Return a few test images of each class, spread evenly over it."""
+    parts = []
+    for name in classes:
+        here = np.flatnonzero(fold.truth == name)
+        places = np.linspace(0, len(here) - 1, min(per_class, len(here))).round().astype(np.int64)
+        parts.append(here[places])
+    return np.concatenate(parts)
+
+
+def class_activation(
+    network: nn.Module, images: NDArray[np.uint8], called: NDArray[np.int64], size: int
+) -> NDArray[np.float32]:
+    """Return the map of each image for the class it was called, (n, size, size), each scaled to a maximum of 1.
+
+    Raises
+    ------
+    InputError
+        A network without feature maps.
+    """
+    network.eval()
+    maps_of, logits_of = network.maps, network.classify
+
+    def feature_maps(part: Tensor) -> Tensor:
+        maps: Tensor = maps_of(levels(part))  # type: ignore[operator]
+        if maps.ndim != 4:
+            raise InputError("explain", "this network has no feature maps to weight", "explain a convolutional one")
+        return maps
+
+    parts = zip(torch.from_numpy(images).split(_BATCH), torch.from_numpy(called).split(_BATCH), strict=True)
+    cams = [grad_cam(feature_maps, logits_of, part, wanted) for part, wanted in parts]  # type: ignore[arg-type]
+    return to_image(torch.cat(cams), (size, size)).numpy()
+
+
+def _write_cams(
+    job: Job,
+    cohort: ImageCohort,
+    fold: Fold,
+    classes: Sequence[str],
+    shown: NDArray[np.int64],
+    cams: NDArray[np.float32],
+) -> None:
+    rows: dict[str, list[Explained]] = {name: [] for name in classes}
+    for number, place in enumerate(shown.tolist()):
+        found = fold.probabilities[place]
+        called = classes[int(found.argmax())]
+        truth = str(fold.truth[place])
+        image = cohort.images[place].transpose(1, 2, 0)
+        pixels = image[:, :, 0] if image.shape[2] == 1 else image
+        rows[truth].append(Explained(pixels, cams[number], f"{truth}\ncalled {called} {found.max():.2f}"))
+    title = f"Grad-CAM for the class called, test images of {fold.name}"
+    save_figure(overlay_figure([row for row in rows.values() if row], title), job.out / "gradcam.png")
+    write_arrays(job.out / "gradcam.npz", {"id": fold.ids[shown].astype(str), "cam": cams})
+    job.wrote(job.out / "gradcam.png", job.out / "gradcam.npz")
+
+
+def _write_embedding(job: Job, network: nn.Module, cohort: ImageCohort, fold: Fold, classes: Sequence[str]) -> None:
+    def pooled(model: nn.Module, batch: tuple[Tensor]) -> Tensor:
+        maps: Tensor = model.maps(levels(batch[0]))  # type: ignore[operator]
+        return maps.flatten(2).mean(dim=2) if maps.ndim == 4 else maps
+
+    features = predict(network, TensorBatches((cohort.images,), _BATCH), pooled).numpy()
+    how = job.params.embedding
+    points = in_the_plane(features, how, seed=job.seed)
+    axis = "Principal component" if how == "pca" else "UMAP"
+    figure = embedding_figure(
+        points, fold.truth.tolist(), classes, title=f"Pooled features, test images of {fold.name}", axis=axis
+    )
+    save_figure(figure, job.out / "embedding.png")
+    rows = [
+        {"id": name, "truth": truth, "x": float(x), "y": float(y)}
+        for name, truth, (x, y) in zip(fold.ids.tolist(), fold.truth.tolist(), points, strict=True)
+    ]
+    write_tsv(job.out / "embedding.tsv", ["id", "truth", "x", "y"], rows)
+    job.wrote(job.out / "embedding.png", job.out / "embedding.tsv")

@@ -1,0 +1,75 @@
+"""`medtools infer ad-lite-net`: a trained classifier on new images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from medtools.core.devices import resolve_device
+from medtools.core.errors import InputError
+from medtools.core.manifest import Manifest
+from medtools.core.params import check
+from medtools.core.stage import Job
+from medtools.io import image_cohort
+from medtools.systems.ad_lite_net.classification import build, probabilities
+from medtools.systems.ad_lite_net.params import NetworkParams
+from medtools.training.checkpoint import load_checkpoint, load_into
+from medtools.training.predictions import TABLE, write_predictions
+
+_LABEL = "label"
+
+
+def run(job: Job) -> None:
+    """Write `predictions.tsv`: one row per image, one column per class."""
+    trained, network = load_network(job.params.model)
+    manifest = image_cohort.manifest_of(job.inputs)
+    truth = labels_known(manifest, trained["classes"], job.params.model)
+    cohort = image_cohort.read_images(manifest, (trained["size"], trained["size"]))
+    found = probabilities(network.to(resolve_device(job.device)), cohort.images, job.params.batch)
+    called = np.array(trained["classes"])[found.argmax(axis=1)].tolist()
+    path = job.out / TABLE
+    write_predictions(path, cohort.ids, cohort.subjects, trained["classes"], found, truth=truth, called=called)
+    job.wrote(path)
+
+
+def reads(job: Job) -> list[Path]:
+    """List what decides the predictions."""
+    return [*image_cohort.reads(job.inputs), job.params.model / "model.ckpt"]
+
+
+def load_network(folder: Path) -> tuple[dict[str, Any], nn.Module]:
+    """Return what a model was trained for, and the network itself.
+
+    Raises
+    ------
+    InputError
+        No model file, or one of another system.
+    """
+    checkpoint = load_checkpoint(folder / "model.ckpt")
+    trained = checkpoint.params
+    if trained.get("system") != "ad-lite-net":
+        raise InputError(folder / "model.ckpt", f"is a model of {trained.get('system')!r}", "give one of ad-lite-net")
+    network = build(check(NetworkParams, trained["network"]), len(trained["classes"]), trained["size"])
+    load_into(network, checkpoint.tensors)
+    return trained, network.eval()
+
+
+def labels_known(manifest: Manifest, classes: list[str], model: Path) -> list[str] | None:
+    """Return the labels of a labelled manifest, None of another.
+
+    Raises
+    ------
+    InputError
+        A label that the model does not know.
+    """
+    if _LABEL not in manifest.columns or any(row.get(_LABEL) is None for row in manifest.rows):
+        return None
+    labels = [row.cells[_LABEL] for row in manifest.rows]
+    unknown = sorted(set(labels) - set(classes))
+    if unknown:
+        found = f"was trained for the classes {', '.join(classes)}; the manifest has {unknown[0]!r}"
+        raise InputError(model / "model.ckpt", found, "train on these classes, or relabel the manifest")
+    return labels

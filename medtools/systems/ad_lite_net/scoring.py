@@ -1,0 +1,140 @@
+"""`medtools score ad-lite-net`: scores over all folds of a run, or of predictions, beside the published row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtools.core.errors import InputError
+from medtools.core.figures import save_figure
+from medtools.core.params import read_yaml
+from medtools.core.stage import Job
+from medtools.core.tables import read_tsv, write_tsv
+from medtools.metrics.classification import auroc, auroc_micro, class_numbers, thresholded_micro
+from medtools.metrics.figures import confusion_figure, roc_figure
+from medtools.metrics.intervals import percentile_interval, resampled_counts
+from medtools.metrics.table import COMPARISON_COLUMNS, SCORE_COLUMNS, Score, beside_published, score_rows
+from medtools.systems import registry
+from medtools.systems.ad_lite_net.cohort import subjects_unknown
+from medtools.training.predictions import TABLE, Fold, pooled, read_fold, read_folds, scores_of
+
+LEAKY = "test, images of one subject on both sides"
+UNKNOWN = "test, subjects unknown"
+_MICRO, _MICRO_THRESHOLD = ("precision_micro05", "recall_micro05", "f1_micro05", "auroc_micro"), 0.5
+
+
+def run(job: Job) -> None:
+    """Write `scores.tsv`, `comparison.tsv` and the figures."""
+    source = source_of(job.inputs)
+    classes, folds = read_folds(source) if source.is_dir() else _of_table(source)
+    level = level_of(source, folds)
+    scores = scores_of(classes, folds, level=level, seed=job.seed, resamples=job.params.resamples)
+    scores += pooled_micro(classes, folds, level=level, seed=job.seed, resamples=job.params.resamples)
+    _write(job, "scores.tsv", SCORE_COLUMNS, score_rows(scores))
+    published = published_row(job.params.published, _trained(source), level, len(folds))
+    if published:
+        _write(job, "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published))
+    truth, table = pooled(folds)
+    title = f"{_trained(source).get('model', 'predictions')}: {level}"
+    for name, figure in {
+        "confusion": confusion_figure(truth, table, classes, title=title),
+        "roc": roc_figure(truth, table, classes, title=title),
+    }.items():
+        save_figure(figure, job.out / f"{name}.png")
+        job.wrote(job.out / f"{name}.png")
+
+
+def reads(job: Job) -> list[Path]:
+    """List what decides the scores."""
+    source = source_of(job.inputs)
+    return [source / "params.yaml", *sorted(source.glob(f"folds/*/{TABLE}"))] if source.is_dir() else [source]
+
+
+def source_of(inputs: Sequence[Path]) -> Path:
+    """Return the run folder, or the table of predictions, among INPUT."""
+    if len(inputs) == 1:
+        path = inputs[0]
+        if (path / "params.yaml").is_file():
+            return path
+        if (path / TABLE).is_file():
+            return path / TABLE
+        if path.is_file():
+            return path
+    raise InputError("INPUT", f"expected one run folder that `medtools train` wrote, or one {TABLE}")
+
+
+def level_of(source: Path, folds: Sequence[Fold]) -> str:
+    """Say what the scores were taken over: whether the division kept subjects apart is part of it."""
+    if _trained(source).get("split") == "slice":
+        return LEAKY
+    subjects = np.concatenate([fold.subjects for fold in folds]).tolist()
+    return UNKNOWN if source.is_dir() and subjects_unknown(subjects) and _all_unknown(source) else "test"
+
+
+def pooled_micro(
+    classes: Sequence[str], folds: Sequence[Fold], *, level: str, seed: int, resamples: int
+) -> list[Score]:
+    """Return Keras' streaming measures of Table 3: every entry of the one-hot truth, called where p exceeds 0.5."""
+    truth, table = pooled(folds)
+    true = class_numbers(truth, list(classes))
+    values = dict(
+        zip(_MICRO, (*thresholded_micro(true, table, _MICRO_THRESHOLD), auroc_micro(true, table)), strict=True)
+    )
+    subjects = np.concatenate([fold.subjects for fold in folds])
+    parts = [_micro(true, table, counts) for counts in resampled_counts(subjects, seed=seed, resamples=resamples)]
+    intervals = {
+        name: percentile_interval(np.concatenate([part[name] for part in parts])) if parts else (None, None)
+        for name in _MICRO
+    }
+    return [Score(name, level, value, *intervals[name], len(true)) for name, value in values.items()]
+
+
+def _micro(
+    true: NDArray[np.int64], table: NDArray[np.float64], counts: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the pooled measures of some resamples, each sample counting as often as it was drawn."""
+    one_hot = np.arange(table.shape[1]) == true[:, None]
+    called = table > _MICRO_THRESHOLD
+    hits, said = counts @ (called & one_hot).sum(axis=1), counts @ called.sum(axis=1)
+    drawn = counts.sum(axis=1)
+    area = auroc(one_hot.ravel(), table.ravel(), np.repeat(counts, table.shape[1], axis=1))
+    with np.errstate(invalid="ignore"):
+        found = (hits / said, hits / drawn, 2 * hits / (said + drawn), area)
+    return dict(zip(_MICRO, found, strict=True))
+
+
+def published_row(data: str, trained: dict[str, Any], level: str, n_folds: int) -> dict[tuple[str, str], float]:
+    """Return the paper's values for a model, by (metric, level); empty where it has none."""
+    if data == "none" or not trained:
+        return {}
+    tables = registry.card("ad-lite-net").content["published"]
+    if data == "ten-fold":
+        place = "mean over folds" if n_folds > 1 else level
+        return {(metric, place): value for metric, value in tables["ten_fold"].items()}
+    model = "no-pcb" if trained.get("model") == "ad-lite" and not trained.get("pcb", True) else trained.get("model")
+    row = tables["table_1"].get(model, {}).get(data)
+    return {} if row is None else {("accuracy", level): row[0], ("f1_weighted", level): row[1]}
+
+
+def _of_table(path: Path) -> tuple[tuple[str, ...], list[Fold]]:
+    classes, fold = read_fold(path)
+    return classes, [fold]
+
+
+def _trained(source: Path) -> dict[str, Any]:
+    return dict(read_yaml(source / "params.yaml")) if source.is_dir() else {}
+
+
+def _all_unknown(run: Path) -> bool:
+    """Tell whether no subject of the whole run has two images."""
+    rows = read_tsv(run / "splits.tsv")[1]
+    return subjects_unknown([row["subject"] for row in rows if (row["repeat"], row["fold"]) == ("0", "0")])
+
+
+def _write(job: Job, name: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    write_tsv(job.out / name, columns, rows)
+    job.wrote(job.out / name)

@@ -1,0 +1,1 @@
+"""Location-sensitive local prototypes: one-shot organ segmentation (Yu et al., 2021)."""

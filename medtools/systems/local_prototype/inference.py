@@ -1,0 +1,202 @@
+"""`medtools infer local-prototype`: every query volume segmented by one annotated support, organ by organ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from medtools.core.devices import compute_threads, resolve_device
+from medtools.core.errors import InputError
+from medtools.core.log import LOGGER
+from medtools.core.progress import track
+from medtools.core.stage import Job
+from medtools.core.tables import read_tsv, write_tsv
+from medtools.io.grids import write_arrays
+from medtools.io.nifti import write_volume
+from medtools.systems.local_prototype.cohort import Organ
+from medtools.systems.local_prototype.learning import SYSTEM, build
+from medtools.systems.local_prototype.model import LocalPrototypeNetwork
+from medtools.systems.local_prototype.params import InferParams
+from medtools.systems.local_prototype.protocol import SliceRange, organ_range
+from medtools.systems.local_prototype.segmentation import pair_dice, pair_slices, segment_organ
+from medtools.systems.local_prototype.slices import Stack, load_manifest, load_part, masks_at, named
+from medtools.training.checkpoint import load_checkpoint, load_into
+
+PREDICTIONS, PAIRS, PROTOTYPES = "predictions.tsv", "pairs.tsv", "prototypes.npz"
+_PREDICTION_COLUMNS = ("id", "organ", "support", "first", "last", "voxels", "volume_ml", "mask")
+_PAIR_COLUMNS = ("id", "organ", "slice", "support_slice", "alignment_dice", "segmentation_dice")
+
+
+@dataclass
+class _Tables:
+    predictions: list[dict[str, Any]] = field(default_factory=list)
+    pairs: list[dict[str, Any]] = field(default_factory=list)
+    prototypes: dict[str, Any] = field(default_factory=dict)
+
+
+def run(job: Job) -> None:
+    """Write one mask per query and organ in the query's grid, the tables, and the prototypes."""
+    params: InferParams = job.params
+    manifest, organs = load_manifest(job.inputs[0])
+    supports = load_part(manifest, "support", ids=params.support)
+    queries = load_part(manifest, "query")
+    ranges = _given_ranges(params)
+    tables = _Tables()
+    for network, chosen in _networks(params, organs, supports[0].image.shape[1], job.device):
+        for organ in chosen:
+            for query in track(queries, organ.name):
+                slices = _slices(params, query, organ, ranges)
+                if slices is None:
+                    LOGGER.warning("%s: no slice of %s to segment, left out", query.id, organ.name)
+                    continue
+                _segment(job, network, supports, query, organ, slices, tables)
+            if network is not None:
+                tables.prototypes |= _prototypes(network, supports[0], organ)
+    if not tables.predictions:
+        raise InputError(manifest.path, "no query shows any of the organs", "name others by --organs, or --range full")
+    write_tsv(job.out / PREDICTIONS, _PREDICTION_COLUMNS, tables.predictions)
+    write_tsv(job.out / PAIRS, _PAIR_COLUMNS, tables.pairs)
+    job.wrote(job.out / PREDICTIONS, job.out / PAIRS)
+    if tables.prototypes:
+        write_arrays(job.out / PROTOTYPES, tables.prototypes)
+        job.wrote(job.out / PROTOTYPES)
+
+
+def reads(job: Job) -> list[Path]:
+    """List what decides the masks."""
+    manifest, _ = load_manifest(job.inputs[0])
+    files = [manifest.path, *(row.paths["slices"] for row in manifest.rows if row.get("split") != "train")]
+    models = sorted(job.params.model.glob("folds/*/model.ckpt")) if job.params.model else []
+    return [*files, *models, *([job.params.ranges] if job.params.ranges else [])]
+
+
+def load_networks(folder: Path, device: str, changes: Mapping[str, Any]) -> list[tuple[LocalPrototypeNetwork, dict]]:
+    """Return the network of every fold of a run, with what is stored beside it; `changes` replaces head parameters.
+
+    Raises
+    ------
+    InputError
+        No fold is finished, or a model is of another system.
+    """
+    paths = sorted(folder.glob("folds/*/model.ckpt"))
+    if not paths:
+        raise InputError(folder, "holds no finished fold", "run `medtools train local-prototype` first")
+    found = []
+    for path in paths:
+        checkpoint = load_checkpoint(path)
+        if checkpoint.params.get("system") != SYSTEM:
+            raise InputError(path, f"is a model of {checkpoint.params.get('system')!r}", f"give one of {SYSTEM}")
+        network = build({**checkpoint.params, **changes})
+        load_into(network, checkpoint.tensors)
+        found.append((network.eval().to(resolve_device(device)), checkpoint.params))
+    return found
+
+
+def file_word(text: str) -> str:
+    """Return an organ's name as part of a file name."""
+    return text.replace(" ", "-").replace("/", "-")
+
+
+def _networks(
+    params: InferParams, organs: tuple[Organ, ...], size: int, device: str
+) -> Iterable[tuple[LocalPrototypeNetwork | None, list[Organ]]]:
+    """Yield each network with the organs that it is to segment: those that it was not trained on."""
+    asked = named(organs, params.organs, "--organs") if params.organs else list(organs)
+    head = {key: value for key in ("alpha", "overlap", "vote") if (value := getattr(params, key)) is not None}
+    if params.method == "copy-mask":
+        yield None, asked
+        return
+    if params.method == "intensity":
+        yield LocalPrototypeNetwork("intensity", size=size, **head).eval(), asked
+        return
+    if params.model is None:
+        raise InputError("--model", "is needed by --method network", "name a run folder, or another --method")
+    for network, stored in load_networks(params.model, device, head):
+        if stored["size"] != size:
+            raise InputError(
+                params.model, f"was trained on slices of {stored['size']} pixels, these have {size}", "prepare anew"
+            )
+        yield network, [organ for organ in asked if organ.name in stored["held_out"]]
+
+
+def _given_ranges(params: InferParams) -> dict[tuple[str, str], SliceRange]:
+    if params.range != "file":
+        return {}
+    if params.ranges is None:
+        raise InputError("--ranges", "is needed by --range file", "a table with columns id, organ, first, last")
+    columns, rows = read_tsv(params.ranges)
+    if not {"id", "organ", "first", "last"} <= set(columns):
+        raise InputError(params.ranges, f"columns are {', '.join(columns)}", "expected id, organ, first, last")
+    try:
+        return {(row["id"], row["organ"]): SliceRange(int(row["first"]), int(row["last"])) for row in rows}
+    except ValueError as error:
+        raise InputError(params.ranges, f"a slice is no whole number: {error}") from error
+
+
+def _slices(
+    params: InferParams, query: Stack, organ: Organ, ranges: Mapping[tuple[str, str], SliceRange]
+) -> SliceRange | None:
+    """Return the slices of a query to segment."""
+    last = len(query.image) - 1
+    if params.range == "full":
+        return SliceRange(0, last)
+    if params.range == "truth":
+        return organ_range(query.mask(organ))
+    given = ranges.get((query.id, organ.name))
+    if given is not None and not 0 <= given.first <= given.last <= last:
+        found = f"{query.id}, {organ.name}: slices {given.first} to {given.last} of a volume with 0 to {last}"
+        raise InputError("--ranges", found)
+    return given
+
+
+def _segment(
+    job: Job,
+    network: LocalPrototypeNetwork | None,
+    supports: list[Stack],
+    query: Stack,
+    organ: Organ,
+    slices: SliceRange,
+    tables: _Tables,
+) -> None:
+    job.deadline.check()
+    params: InferParams = job.params
+    found = segment_organ(
+        network, supports, query, organ, slices, whole=params.range == "full", count=params.chunks
+    )  # fmt: skip
+    path = job.out / query.id / f"{file_word(organ.name)}.nii.gz"
+    write_volume(path, query.grid.from_slices(found.mask).astype(np.uint8), query.grid.affine)
+    job.wrote(path)
+    voxels, who = int(found.mask.sum()), {"id": query.id, "organ": organ.name}
+    tables.predictions.append(
+        {
+            **who,
+            "support": ",".join(stack.id for stack in supports),
+            "first": slices.first,
+            "last": slices.last,
+            "voxels": voxels,
+            "volume_ml": voxels * query.grid.voxel_ml,
+            "mask": path.relative_to(job.out).as_posix(),
+        }
+    )
+    if params.range == "truth":
+        tables.pairs += [{**who, **row} for row in pair_dice(supports[0], query, organ, found)]
+
+
+def _prototypes(network: LocalPrototypeNetwork, support: Stack, organ: Organ) -> dict[str, Any]:
+    """Return the prototypes that the middle slice of the organ gives, (2, cells, channels): background, organ."""
+    ranges = organ_range(support.mask(organ))
+    if ranges is None:
+        return {}
+    number = pair_slices([support], organ, ranges, count=1)[0][ranges.first]
+    image = torch.from_numpy(support.image[number : number + 1].astype(np.float32) / 255)[:, None]
+    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+    mask = masks_at(support.mask(organ)[number : number + 1], network.size)
+    with torch.no_grad(), compute_threads(1):
+        features = network.encoder(image.to(device))[None]
+        found = network.prototypes(features, mask[None, None].to(device))[0].cpu().numpy()
+    return {file_word(organ.name): found}

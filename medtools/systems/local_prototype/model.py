@@ -1,0 +1,192 @@
+"""The network: an encoder of non-negative features, and a head without parameters that compares them cell by cell."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor, nn
+from torch.nn import functional
+
+from medtools.nn.resnet import ResNet
+from medtools.systems.local_prototype.cells import Cells
+from medtools.systems.local_prototype.prototypes import Vote, local_prototypes, similarity, with_background
+
+EncoderName = Literal["resnet", "intensity"]
+
+
+class DilatedEncoder(nn.Module):
+    """ResNet-50 without its last stage, the third dilated instead of strided, as in CANet (Zhang et al. 2019).
+
+    12,082,496 parameters at width 1, of which the 30,592 scales and shifts of batch normalisation are frozen.
+
+    Parameters
+    ----------
+    width : float
+        Scale of all widths.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        self.trunk = ResNet(
+            "bottleneck",
+            (3, 4, 6),
+            width=width,
+            strides=(1, 2, 1),
+            dilations=(1, 1, 2),
+            stride_on_first=True,
+            ceil_pool=True,
+        )
+        self.channels = max(1, round(256 * width))
+        self.fuse = nn.Conv2d(sum(self.trunk.channels[1:]), self.channels, 3, padding=2, dilation=2)
+        self.drop = nn.Dropout2d(0.5)
+        nn.init.normal_(self.fuse.weight, std=0.01)
+        nn.init.zeros_(self.fuse.bias)  # type: ignore[arg-type]
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.requires_grad_(False)
+                module.bias.requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(batch, 1, height, width) in [0, 1] to (batch, channels, h, w), none below 0; 512 pixels give 65."""
+        maps = self.trunk.feature_maps(images.expand(-1, 3, -1, -1))
+        return self.drop(functional.relu(self.fuse(torch.cat(maps[1:], dim=1))))
+
+
+class IntensityEncoder(nn.Module):
+    """A fixed encoder to measure training against: how near the blurred intensity is to each of nine grey levels.
+
+    18 channels exp(-((I_s - c) / 0.08)^2), c from 0.1 to 1.0 in nine steps, I blurred by s = 1.5 and 4 pixels of an
+    image of 128. Nothing in it is learned.
+    """
+
+    channels = 18
+    _LEVELS, _WIDTH, _BLURS, _SIZE = 9, 0.08, (1.5, 4.0), 128
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(batch, 1, height, width) in [0, 1] to (batch, 18, h, w), at most 128 pixels wide."""
+        small = images
+        if max(images.shape[-2:]) > self._SIZE:
+            small = functional.interpolate(images, size=(self._SIZE, self._SIZE), mode="bilinear", antialias=True)
+        levels = torch.linspace(0.1, 1.0, self._LEVELS, device=images.device)[None, :, None, None]
+        blurred = [_blur(small, sigma * max(small.shape[-2:]) / self._SIZE) for sigma in self._BLURS]
+        return torch.cat([torch.exp(-(((image - levels) / self._WIDTH) ** 2)) for image in blurred], dim=1)
+
+
+class LocalPrototypeNetwork(nn.Module):
+    """Few-shot segmentation by prototypes of image cells.
+
+    Parameters
+    ----------
+    encoder : {"resnet", "intensity"}
+    size : int
+        Pixels along each side of an image.
+    alpha : float
+        Side of a cell as a share of the image; 1 gives one global prototype for each class.
+    overlap : bool
+        Cells half a cell apart, instead of side by side.
+    vote : {"max", "mean", "last"}
+    min_pixels : int
+        As for `local_prototypes`.
+    temperature : float
+        Factor of the cosine in the softmax.
+    width : float
+        Of the encoder.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderName = "resnet",
+        *,
+        size: int = 512,
+        alpha: float = 1 / 8,
+        overlap: bool = True,
+        vote: Vote = "max",
+        min_pixels: int = 0,
+        temperature: float = 20.0,
+        width: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.encoder = DilatedEncoder(width) if encoder == "resnet" else IntensityEncoder()
+        self.size, self.alpha, self.overlap = size, alpha, overlap
+        self.vote: Vote = vote
+        self.min_pixels, self.temperature = min_pixels, temperature
+        _ = self.cells  # an alpha that does not fit is refused before any work
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The cells of the image."""
+        return Cells.of(self.size, self.size, self.alpha, overlap=self.overlap)
+
+    def prototypes(self, features: Tensor, masks: Tensor) -> Tensor:
+        """(batch, shots, channels, h, w) and (batch, shots, n, height, width) to (batch, n + 1, cells, channels)."""
+        return local_prototypes(features, with_background(masks), self.cells, min_pixels=self.min_pixels)
+
+    def logits(self, features: Tensor, prototypes: Tensor) -> Tensor:
+        """Scores of every pixel before the softmax of Eq. 2, (batch, n + 1, height, width)."""
+        return self.temperature * similarity(features, prototypes, self.cells, vote=self.vote)[0]
+
+    def forward(self, support: Tensor, masks: Tensor, query: Tensor) -> Tensor:
+        """Segment queries by their supports.
+
+        Parameters
+        ----------
+        support : (batch, shots, height, width)
+        masks : (batch, shots, n, height, width)
+        query : (batch, height, width)
+
+        Returns
+        -------
+        (batch, n + 1, height, width)
+            Logits; class 0 is the background.
+        """
+        of_support, of_query = self.encode(support, query)
+        return self.logits(of_query, self.prototypes(of_support, masks))
+
+    def encode(self, support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features of supports and queries, encoded together: (batch, shots, c, h, w), (batch, c, h, w)."""
+        batch, shots = support.shape[:2]
+        features = self.encoder(torch.cat([support.flatten(0, 1), query])[:, None])
+        return features[: batch * shots].unflatten(0, (batch, shots)), features[batch * shots :]
+
+
+def episode_loss(
+    network: LocalPrototypeNetwork, support: Tensor, masks: Tensor, query: Tensor, target: Tensor, alignment: float
+) -> dict[str, Tensor]:
+    """Cross-entropy of the query's pixels; with `alignment`, PANet's regulariser (Wang et al. 2019) as well.
+
+    The regulariser segments the supports by prototypes of the query under its predicted mask.
+
+    Parameters
+    ----------
+    support, masks, query
+        As for `LocalPrototypeNetwork.forward`.
+    target : (batch, height, width) int64
+        Class of each pixel; 255 is left out.
+    alignment : float
+        Weight of the regulariser.
+    """
+    of_support, of_query = network.encode(support, query)
+    logits = network.logits(of_query, network.prototypes(of_support, masks))
+    segmentation = functional.cross_entropy(logits, target, ignore_index=255)
+    if not alignment:
+        return {"loss": segmentation}
+    predicted = functional.one_hot(logits.argmax(1), logits.shape[1]).movedim(-1, 1)[:, 1:].to(query.dtype)
+    back = network.prototypes(of_query[:, None], predicted[:, None])
+    shots = support.shape[1]
+    again = network.logits(of_support.flatten(0, 1), back.repeat_interleave(shots, dim=0))
+    truth = with_background(masks).argmax(dim=2).flatten(0, 1)
+    aligned = functional.cross_entropy(again, truth)
+    return {"loss": segmentation + alignment * aligned, "segmentation": segmentation, "alignment": aligned}
+
+
+def _blur(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur as two matrix products, mirrored at the edges."""
+
+    def matrix(size: int) -> Tensor:
+        kernel = gaussian_filter1d(torch.eye(size).numpy(), sigma, axis=0, mode="reflect")
+        return torch.from_numpy(kernel).to(images)
+
+    return matrix(images.shape[-2]) @ images @ matrix(images.shape[-1]).T

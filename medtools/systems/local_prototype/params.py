@@ -1,0 +1,112 @@
+"""Parameters of local-prototype's stages, with the card's defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from medtools.core.params import Names, Params
+from medtools.systems.local_prototype.cohort import HELD_OUT, QUERIES, SUPPORT, TRAIN
+from medtools.training.settings import FitSettings
+
+
+class DemoParams(Params):
+    """The made abdomens of the card."""
+
+    train: int = Field(TRAIN, ge=1, le=500, description="Volumes to train on.")
+    queries: int = Field(QUERIES, ge=1, le=500, description="Volumes to segment.")
+    size: int = Field(128, ge=64, le=512, description="Pixels along each side of a slice.")
+    slices: int = Field(24, ge=4, le=200, description="Slices of each volume.")
+    shift: int = Field(
+        12, ge=0, le=64, description="Pixels by which queries are moved: up, down, left and right in turn."
+    )
+
+
+class PreprocessParams(Params):
+    """From volumes and label maps to 8-bit slices."""
+
+    size: int = Field(512, ge=32, le=1024, description="Pixels along each side of the slices (paper 512).")
+    organs: Names = Field(
+        (), description="name=value pairs of the label maps, e.g. liver=5; default: organs.tsv beside the manifest."
+    )
+    support: str = Field(SUPPORT, description="Volume that supports, in a folder of VISCERAL's layout.")
+
+
+class HeadParams(Params):
+    """How pixels are compared with prototypes."""
+
+    alpha: float = Field(0.125, gt=0, le=1, description="Side of a cell as a share of the image; 1: global prototypes.")
+    overlap: bool = Field(True, description="Cells half a cell apart instead of side by side.")
+    vote: Literal["max", "mean", "last"] = Field("max", description="What cells over the same pixel decide by.")
+    min_pixels: int | None = Field(
+        None, ge=0, description="Organ pixels in a cell up to which it has no prototype; paper 0, authors' code 10."
+    )
+
+
+class TrainParams(HeadParams, FitSettings):
+    """Training, one fold per held-out class."""
+
+    held_out: Names = Field(HELD_OUT, description="Classes (groups of organs.tsv) to hold out, each in a fold.")
+    train_organs: Names = Field((), description="Organs to train on; default: those of the other folds.")
+    added_classes: bool = Field(False, description="Train on every organ that is not held out (the paper's last row).")
+    authors: bool = Field(
+        False, description="2,500 steps instead of 10,000 and cells of more than 10 pixels only, as the authors' code."
+    )
+    weights: Path | None = Field(
+        None, description="ResNet-50 weights in torchvision's layout (.pt, .safetensors); default: random start."
+    )
+    width: float = Field(1.0, gt=0, le=2, description="Scale of the encoder's widths.")
+    temperature: float = Field(20.0, gt=0, description="Factor of the cosine in the softmax.")
+    alignment: float = Field(0.0, ge=0, description="Weight of PANet's alignment regulariser; PANet: 1, with alpha 1.")
+    shots: int = Field(1, ge=1, le=10, description="Support slices of an episode.")
+    batch: int = Field(4, ge=1, description="Episodes per step.")
+    iterations: int | None = Field(None, ge=1, description="Steps in all; paper 10,000, authors' code 2,500.")
+    epochs: int = Field(20, ge=1, description="Rows of metrics.csv among which the steps are divided.")
+    learning_rate: float = Field(1e-3, gt=0, description="Learning rate of SGD; times 0.1 after each quarter.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(5e-4, ge=0, description="Weight decay of SGD.")
+    augment: bool = Field(True, description="Random brightness, contrast and gamma.")
+    select: Literal["last", "training", "test"] = Field(
+        "last", description="Weights to keep: the last, the best on training classes, or (optimistic) on the test."
+    )
+
+
+class InferParams(Params):
+    """Segmentation of query volumes by supports."""
+
+    model: Path | None = Field(None, description="Run folder that `medtools train` wrote; needed by --method network.")
+    method: Literal["network", "intensity", "copy-mask"] = Field(
+        "network", description="The trained network, a fixed encoder of grey levels, or the support's mask as it is."
+    )
+    organs: Names = Field((), description="Organs to segment; default: the held-out classes of the run, or all.")
+    support: Names = Field((), description="Volumes that support, several for several shots; default: split support.")
+    range: Literal["truth", "full", "file"] = Field(
+        "truth", description="Slices of a query to segment: those with the organ (the paper's oracle), all, --ranges."
+    )
+    ranges: Path | None = Field(None, description="Table with id, organ, first, last (slices from the head, from 0).")
+    chunks: int = Field(12, ge=1, description="Parts into which the organ's slices are cut.")
+    alpha: float | None = Field(None, gt=0, le=1, description="As in training; default: as trained, or 0.125.")
+    overlap: bool | None = Field(None, description="As in training; default: as trained, or yes.")
+    vote: Literal["max", "mean", "last"] | None = Field(None, description="As in training; default: as trained.")
+
+
+class ScoreParams(Params):
+    """Dice of segmentations."""
+
+    predictions: Path = Field(description="Folder that `medtools infer` wrote.")
+    against: Path | None = Field(None, description="Segmentations by another method, to compare with.")
+    resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples of the intervals.")
+    published: Literal["none", "ours", "added-classes", "panet", "senet"] = Field(
+        "none", description="Row of the paper's Table 1 to set beside (VISCERAL only)."
+    )
+
+
+class ExplainParams(Params):
+    """Which cell decided, and how sure it was."""
+
+    model: Path = Field(description="Run folder that `medtools train` wrote.")
+    organ: str = Field("", description="Organ; default: the first held-out one.")
+    query: str = Field("", description="Query volume; default: the first.")
+    support: str = Field("", description="Support volume; default: split support.")

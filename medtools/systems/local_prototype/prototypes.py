@@ -1,0 +1,112 @@
+"""Local prototypes and their votes (Eq. 1 and 3), computed at the resolution of the features, not of the image."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from medtools.core.errors import InputError
+from medtools.systems.local_prototype.cells import Cells
+
+Vote = Literal["max", "mean", "last"]
+_CHANNELS_AT_ONCE = 32
+_TINY = 1e-12
+
+
+def with_background(foreground: Tensor) -> Tensor:
+    """Put the background, 1 minus the union of the classes, before them: (..., n, h, w) to (..., n + 1, h, w)."""
+    return torch.cat([1 - foreground.amax(dim=-3, keepdim=True), foreground], dim=-3)
+
+
+def local_prototypes(features: Tensor, masks: Tensor, cells: Cells, *, min_pixels: int = 0) -> Tensor:
+    """Masked average pooling inside every cell (Eq. 1), of features upsampled to the image.
+
+    Pooling is linear in the features, so they stay small: the masks are brought down to them instead.
+
+    Parameters
+    ----------
+    features : (batch, shots, channels, h, w)
+    masks : (batch, shots, classes, height, width)
+        1 inside a class, 0 outside; the background is a class.
+    cells : Cells
+        Of the image.
+    min_pixels : int
+        A class with so many pixels or fewer in a cell has the prototype 0 there.
+
+    Returns
+    -------
+    (batch, classes, cells, channels)
+        Mean over shots; a shot without the class in a cell counts as 0, which changes no cosine.
+
+    Raises
+    ------
+    InputError
+        Masks that do not have the image's size.
+    """
+    if masks.shape[-2:] != (cells.rows.size, cells.columns.size):
+        found = f"mask of {tuple(masks.shape[-2:])} pixels for an image of {(cells.rows.size, cells.columns.size)}"
+        raise InputError("mask", found, "give a mask on the image's grid")
+    low = (features.shape[-2], features.shape[-1])
+    weights = cells.lowered(masks, low)
+    pixels = cells.cut(masks).sum(dim=(-1, -2)).flatten(-2)
+    sums = torch.einsum("bknyxij,bkcyxij->bknyxc", weights, cells.windows(features)).flatten(-3, -2)
+    known = (pixels > min_pixels)[..., None]
+    means = torch.where(known, sums / pixels.clamp(min=1)[..., None], torch.zeros((), device=sums.device))
+    return means.mean(dim=1)
+
+
+def similarity(features: Tensor, prototypes: Tensor, cells: Cells, *, vote: Vote = "max") -> tuple[Tensor, Tensor]:
+    """Cosine of every pixel's feature with the prototypes of the cells over it, put to the vote (Eq. 3).
+
+    Parameters
+    ----------
+    features : (batch, channels, h, w)
+        Of the query, upsampled to the image before the cosine.
+    prototypes : (batch, classes, cells, channels)
+    cells : Cells
+    vote : {"max", "mean", "last"}
+        The largest cosine (paper), their mean, or that of the last cell in row-major order.
+
+    Returns
+    -------
+    similarity : (batch, classes, height, width)
+        0 where either vector is 0.
+    winner : (batch, classes, height, width) int64
+        The cell that decided; for the mean, the one with the largest cosine.
+    """
+    unit = functional.normalize(prototypes, dim=-1, eps=_TINY)
+    shape = (len(cells.rows.starts), len(cells.columns.starts))
+    products = torch.einsum("bcyxij,bnyxc->bnyxij", cells.windows(features), unit.unflatten(2, shape))
+    low = (features.shape[-2], features.shape[-1])
+    found, numbers, real = cells.over_pixels(cells.raised(products, low))
+    norm = upsampled_norm(features, (cells.rows.size, cells.columns.size))
+    scale = torch.where(norm > _TINY, 1 / norm.clamp(min=_TINY), torch.zeros((), device=norm.device))[:, None]
+    largest, slot = found.masked_fill(~real, -torch.inf).max(dim=-1)
+    if vote == "last":
+        slot = numbers.masked_fill(~real, -1).argmax(dim=-1).expand_as(slot)
+        largest = found.gather(-1, slot[..., None])[..., 0]
+    winner = numbers.expand(*slot.shape, -1).gather(-1, slot[..., None])[..., 0]
+    voted = (found * real).sum(-1) / real.sum(-1) if vote == "mean" else largest
+    return voted * scale, winner
+
+
+def upsampled_norm(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the Euclidean norm of features upsampled to `size`, (batch, height, width), some channels at a time.
+
+    The upsampled features themselves, 268 MB for 256 channels of 512x512, are never held, for gradients neither.
+    """
+
+    def squares(part: Tensor) -> Tensor:
+        raised = functional.interpolate(part, size=size, mode="bilinear", align_corners=False)
+        return raised.square().sum(dim=1)
+
+    total = torch.zeros((), device=features.device, dtype=features.dtype)
+    for part in features.split(_CHANNELS_AT_ONCE, dim=1):
+        several = part.requires_grad and features.shape[1] > _CHANNELS_AT_ONCE
+        total = total + (checkpoint(squares, part, use_reentrant=False) if several else squares(part))
+    # The square root has no gradient at 0.
+    return torch.where(total > 0, total.clamp(min=_TINY**2).sqrt(), torch.zeros((), device=total.device))
