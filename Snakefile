@@ -3,7 +3,7 @@
 
 from snakemake.utils import min_version
 
-from medtools.workflow import note_owner, adapt_to_site
+from medtools.cluster import adapt_to_site, note_owner
 
 min_version("9.12")
 
@@ -15,11 +15,16 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/about.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/fmri.smk"
 include: "workflow/rules/homology.smk"
+include: "workflow/rules/ad_lite_net.smk"
 include: "workflow/rules/asd_transformer.smk"
 include: "workflow/rules/covid_severity.smk"
+include: "workflow/rules/drivpocket.smk"
+include: "workflow/rules/dspic.smk"
+include: "workflow/rules/local_prototype.smk"
 
 
 onstart:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from medtools.core.tables import read_tsv
 
-_CV = ("--protocol", "cv", "--repeats", "1")
+_CV = ("--network", "CB", "--protocol", "cv", "--repeats", "1", "--epochs", "50")
 _SHORT = ("--batch", "16", "--epochs", "15", "--learning-rate", "4e-4", "--final-learning-rate", "4e-5")
 MCI = {
     f"{task}, {name}": ("--task", task, *words, *_CV)
@@ -36,7 +36,8 @@ MCI = {
     "HC:LMCI, CNN, H2": ("--task", "HC:LMCI", "--dim", "2", *_CV),
     "HC:LMCI, CNN of FC": ("--task", "HC:LMCI", "--features", "fc", *_CV),
     "HC:LMCI, DenseNet-121": (
-        "--task", "HC:LMCI", "--model", "densenet121", "--protocol", "paper", "--epochs", "10", "--batch", "8",
+        "--task", "HC:LMCI", "--model", "densenet121", "--network", "CB", "--protocol", "paper",
+        "--epochs", "10", "--batch", "8",
     ),
 }  # fmt: skip
 ASD = {
@@ -62,13 +63,13 @@ def prepared(system: str, work: Path, seed: int) -> tuple[Path, tuple[str | Path
     """Make a cohort and its features; return the manifest to train on, and the options it needs."""
     data = work / "data"
     if system == "mci-homology":
-        medtools("demo", system, "--rois", "34", "--seed", str(seed), "--out", data)
-        medtools("homology", data / "manifest.tsv", "--tr", "3000", "--networks", "DMN", "--out", work / "homology")
+        medtools("demo", system, "--rois", "18", "--seed", str(seed), "--out", data)
+        medtools("homology", data / "manifest.tsv", "--tr", "3000", "--networks", "CB", "--out", work / "homology")
         return data / "manifest.tsv", ("--homology", work / "homology")
     medtools("demo", system, "--rois", "80", "--seed", str(seed), "--out", data)
     features = work / "connectivity"
     medtools("preprocess", system, "connectivity", data / "manifest.tsv", "--out", features)
-    return features / "manifest.tsv", ("--repeats", "2")
+    return features / "manifest.tsv", ("--repeats", "1")
 
 
 def scored(system: str, work: Path, name: str, words: tuple[str, ...], seed: int) -> str:

@@ -23,9 +23,32 @@ def provenance(
     file: Annotated[Path | None, typer.Option("--file", help="Show the chain of this file only.")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Recompute every hash; exit 2 if a file changed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
+    ro_crate: Annotated[bool, typer.Option("--ro-crate", help="Write DIR/ro-crate-metadata.json instead.")] = False,
+    methods: Annotated[
+        Path | None,
+        typer.Option("--methods", help="Write methods, parameters, software and citations as HTML instead."),
+    ] = None,
 ) -> None:
     """Print the chain of commands, versions, parameters and inputs that made the files in a folder."""
-    guarded(lambda: _run(folder, file, verify, as_json))
+    if ro_crate or methods is not None:
+        guarded(lambda: _write(folder, ro_crate, methods))
+    else:
+        guarded(lambda: _run(folder, file, verify, as_json))
+
+
+def _write(folder: Path, ro_crate: bool, methods: Path | None) -> None:
+    from medtools.core import lineage
+    from medtools.core.atomic import write_json, write_text
+
+    steps = lineage.find_steps(folder)
+    if ro_crate:
+        from medtools.core.crate import CRATE_FILE, describe
+
+        write_json(folder / CRATE_FILE, describe(folder, steps))
+    if methods is not None:
+        from medtools.systems.methods import methods_page
+
+        write_text(methods, methods_page(steps))
 
 
 def _run(folder: Path, file: Path | None, verify: bool, as_json: bool) -> None:

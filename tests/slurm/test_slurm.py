@@ -154,7 +154,7 @@ rule hungry:
         mem_mb=lambda wildcards, attempt: 150 * attempt,
         runtime=5,
     shell:
-        "python3 -c 'import time; block = bytearray(250 * 2**20); time.sleep(6)' && touch {output}"
+        "python3 -c 'import time; block = bytearray(100 * 2**20); time.sleep(6)' && touch {output}"
 """,
         encoding="utf-8",
     )
@@ -176,3 +176,10 @@ def test_a_drained_node_delays_the_run_and_does_not_break_it(checkout):
         subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], check=True)
     master.wait(timeout=300)
     assert master.returncode == 0, (checkout / "master.log").read_text(encoding="utf-8")
+
+
+def test_the_partition_of_the_site_file_is_asked_for(checkout):
+    (checkout / "config" / "site.yaml").write_text("slurm_partition: nowhere\n", encoding="utf-8")
+    done = run(checkout, "--retries", "0")
+    assert done.returncode != 0
+    assert "nowhere" in done.stdout + done.stderr

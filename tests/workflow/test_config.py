@@ -8,8 +8,9 @@ import pytest
 import yaml
 from support import write_cohort, write_series
 
+from medtools.cluster import note_owner, release_stale_lock, site_resources
 from medtools.core.errors import InputError
-from medtools.workflow import load_data_sets, note_owner, release_stale_lock
+from medtools.workflow import load_data_sets
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -141,3 +142,25 @@ def test_a_lock_of_a_living_process_is_left(tmp_path):
     (tmp_path / "locks" / "0.input.lock").write_text("")
     assert not release_stale_lock(tmp_path)
     assert (tmp_path / "locks" / "0.input.lock").exists()
+
+
+def test_what_the_site_wants_comes_from_its_file_then_from_the_variables_of_sbatch(tmp_path):
+    file = tmp_path / "site.yaml"
+    environment = {"SBATCH_ACCOUNT": "lab", "SBATCH_PARTITION": "long", "SBATCH_QOS": ""}
+    assert site_resources(environment, file) == {"slurm_account": "lab", "slurm_partition": "long"}
+    file.write_text("slurm_partition: short\nqos: high\n")
+    assert site_resources(environment, file) == {"slurm_account": "lab", "slurm_partition": "short", "qos": "high"}
+
+
+@pytest.mark.parametrize("text", ["partition: short\n", "- short\n", "qos: [a]\n", "qos:\n"])
+def test_a_site_file_with_a_mistake_is_refused(tmp_path, text):
+    (tmp_path / "site.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"site.yaml"):
+        site_resources({}, tmp_path / "site.yaml")
+
+
+def test_a_gpu_is_asked_for_where_the_configuration_requires_one():
+    assert load().device == "cpu"
+    assert load(device="cuda").device == "cuda"
+    with pytest.raises(InputError, match=r"datasets\[0\].device: 'gpu' is not one of"):
+        load(device="gpu")

@@ -6,17 +6,15 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from support import CEREBELLUM, partial_files, results, series, subprocess_environment, write_series
+from support import CEREBELLUM, ROOT, partial_files, results, series, snakemake, subprocess_environment, write_series
 
 from medtools.core.tables import read_tsv
 from medtools.io.matrices import read_matrix
 
-ROOT = Path(__file__).parents[2]
 STUDY = "a study's data"  # a blank and a quote on purpose
 PEOPLE = ("sub-1", "sub-2", "it's me", "sub-4", "sub-5")
 DEAD = "sub-2"
@@ -52,13 +50,6 @@ def write_config(folder, **changes):
 
 def command(folder, *words):
     return ["snakemake", "--cores", "2", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), *words]
-
-
-def snakemake(folder, *words):
-    environment = subprocess_environment() | {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    return subprocess.run(
-        command(folder, *words), capture_output=True, text=True, env=environment, timeout=300, check=False
-    )
 
 
 def done_jobs(run):
@@ -98,7 +89,7 @@ def test_a_subject_with_a_dead_region_is_left_out_and_listed_with_the_cause(fini
 
 def test_every_job_has_a_log(finished):
     logs = {path.relative_to(finished / "logs" / "study").as_posix() for path in finished.glob("logs/study/**/*.log")}
-    assert logs == {"homology/1-of-2.log", "homology/2-of-2.log", "ps/CB.log", "figures.log"}
+    assert logs == {"homology/1-of-2.log", "homology/2-of-2.log", "ps/CB.log", "figures.log", "about.log"}
     assert "subject left out" in (finished / "logs" / "study" / "homology" / "1-of-2.log").read_text()
 
 

@@ -1,13 +1,11 @@
 """From 4-D images to scores in one workflow, with a run that cannot be read."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from support import subprocess_environment
+from support import snakemake
 
 from medtools.core.errors import InputError
 from medtools.core.tables import read_tsv
@@ -56,10 +54,7 @@ def study(tmp_path_factory):
     os.truncate(image, image.stat().st_size // 2)
     (folder / "config").mkdir()
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [ENTRY]}))
-    command = [Path(sys.executable).with_name("snakemake"), "--cores", "2", "--snakefile", ROOT / "Snakefile"]
-    run = subprocess.run(
-        [*command, "--directory", folder], capture_output=True, text=True, env=subprocess_environment(), check=False
-    )
+    run = snakemake(folder)
     assert run.returncode == 0, run.stderr
     return folder / "results" / "raw"
 
@@ -105,3 +100,13 @@ def test_the_shipped_configuration_of_raw_data_is_valid():
 def test_preprocessing_of_a_demo_without_images_is_a_mistake():
     with pytest.raises(InputError, match=r"params.preprocess: demo makes series; set params.demo.bold: true"):
         load(source="demo")
+
+
+def test_training_asks_for_a_gpu_where_the_configuration_requires_one(study, tmp_path):
+    (tmp_path / "gpu.yaml").write_text(yaml.safe_dump({"datasets": [ENTRY | {"device": "cuda"}]}))
+    words = ("--configfile", tmp_path / "gpu.yaml", "--dry-run", "--printshellcmds", "--forcerun", "train_fold")
+    run = snakemake(study.parents[1], *words)
+    assert run.returncode == 0, run.stderr
+    shown = run.stdout + run.stderr
+    assert shown.count("gpu=1") == 2
+    assert shown.count("--device cuda") == 2

@@ -17,7 +17,7 @@ rule asd_connectivity:
     threads: 1
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("connectivity"),
         version=__version__,
@@ -41,13 +41,15 @@ rule asd_train_fold:
         "../../environment.yml"
     threads: 1
     resources:
+        gpu=gpus,
         mem_mb=memory(6000),
-        runtime=480,
+        runtime=minutes(480),
     params:
+        device=device,
         options=options("train"),
         version=__version__,
     shell:
-        "medtools train asd-transformer {input.manifest} --sample {wildcards.fold} --threads {threads}"
+        "medtools train asd-transformer {input.manifest} --sample {wildcards.fold} --threads {threads} {params.device}"
         " --out results/{wildcards.dataset}/asd/train {params.options} 2> {log}"
 
 
@@ -83,7 +85,7 @@ rule asd_score:
         "../../environment.yml"
     resources:
         mem_mb=memory(2000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         options=options("score"),
         version=__version__,
@@ -111,7 +113,7 @@ rule asd_explain:
         "../../environment.yml"
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("explain"),
         version=__version__,

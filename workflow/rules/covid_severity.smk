@@ -16,7 +16,7 @@ rule severity:
     threads: 2
     resources:
         mem_mb=memory(2500),
-        runtime=120,
+        runtime=minutes(120),
     params:
         samples=batch_samples,
         options=options("infer"),
@@ -53,7 +53,7 @@ rule severity_tables:
         "../../environment.yml"
     resources:
         mem_mb=memory(2500),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("infer"),
         version=__version__,
@@ -87,7 +87,7 @@ rule severity_agreement:
         "../../environment.yml"
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("score"),
         version=__version__,

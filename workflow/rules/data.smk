@@ -12,7 +12,7 @@ rule demo:
     threads: 2
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         source=demo_source,
         options=options("demo"),

@@ -16,7 +16,7 @@ rule fmri:
     threads: 2
     resources:
         mem_mb=memory(3000),
-        runtime=240,
+        runtime=minutes(240),
     params:
         samples=batch_samples,
         options=options("preprocess"),
@@ -53,7 +53,7 @@ rule fmri_cohort:
         "../../environment.yml"
     resources:
         mem_mb=memory(3000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("preprocess"),
         version=__version__,

@@ -16,7 +16,7 @@ rule homology:
     threads: 1
     resources:
         mem_mb=memory(1500),
-        runtime=60,
+        runtime=minutes(60),
     params:
         samples=batch_samples,
         options=options("homology"),
@@ -48,7 +48,7 @@ rule ps:
     threads: 2
     resources:
         mem_mb=memory(2000),
-        runtime=240,
+        runtime=minutes(240),
     params:
         network=network_words,
         options=options("ps"),
@@ -106,7 +106,7 @@ rule figures:
         "../../environment.yml"
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("plot"),
         version=__version__,
@@ -142,7 +142,7 @@ rule stats:
         "../../environment.yml"
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("stats"),
         version=__version__,
@@ -166,13 +166,15 @@ rule train_fold:
         "../../environment.yml"
     threads: 1
     resources:
+        gpu=gpus,
         mem_mb=memory(3000),
-        runtime=240,
+        runtime=minutes(240),
     params:
+        device=device,
         options=options("train"),
         version=__version__,
     shell:
-        "medtools train mci-homology {input.manifest:q} --sample {wildcards.fold} --threads {threads}"
+        "medtools train mci-homology {input.manifest:q} --sample {wildcards.fold} --threads {threads} {params.device}"
         " --homology results/{wildcards.dataset}/homology --out results/{wildcards.dataset}/train"
         " {params.options} 2> {log}"
 
@@ -209,7 +211,7 @@ rule score:
         "../../environment.yml"
     resources:
         mem_mb=memory(2000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         options=options("score"),
         version=__version__,

@@ -18,3 +18,11 @@ STAGE = Stage(
     folder="fmri",
     example="medtools preprocess fmri bids/ --tr 3000 --out fmri/",
 )
+
+METHODS = """
+Functional runs were preprocessed with medtools {version}: rigid registration of every volume to a reference, slice
+timing to the middle of the repetition time where acquisition times are known, affine normalisation to the MNI152
+template, sphere or label means of each region, and regression of six motion parameters, their derivatives, mean white
+matter and cerebrospinal fluid signal, a constant and a linear trend; runs that were already in MNI space entered at the
+regional means (SimpleITK; nilearn, Abraham et al., 2014). Deviations are among the parameters below.
+"""

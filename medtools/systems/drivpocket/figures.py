@@ -57,24 +57,24 @@ def draw_pockets(view: View) -> Figure:
     return figure
 
 
-def draw_overview(pictures: Mapping[str, Path], total: int) -> Figure:
+def draw_overview(pictures: Sequence[Path], total: int) -> Figure:
     """Lay the pictures of several structures side by side, three to a row.
 
     Parameters
     ----------
-    pictures : mapping of str to Path
-        `pockets.png` of each structure by its name.
+    pictures : sequence of Path
+        `pockets.png` of each structure.
     total : int
         Structures there are; the title says so where more exist than are shown.
     """
-    rows = -(-len(pictures) // _PER_ROW)
+    rows = max(1, -(-len(pictures) // _PER_ROW))
     with style():
         figure = new_figure(4.0 * _PER_ROW, 2.1 * rows + 0.4)
-        figure.suptitle(f"{total} structures" if total == len(pictures) else f"the first {len(pictures)} of {total}")
+        figure.suptitle(f"pictures of {len(pictures)} of {total} structures")
         panels = figure.subplots(rows, _PER_ROW, squeeze=False).ravel()
         for panel in panels:
             panel.set_axis_off()
-        for panel, path in zip(panels, pictures.values(), strict=False):
+        for panel, path in zip(panels, pictures, strict=False):
             panel.imshow(imread(path), interpolation="antialiased")
     return figure
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from medtools.core.params import Names, Params
 from medtools.preprocess.protein.params import StructureParams
+from medtools.systems.drivpocket.cohort import PROTEINS
 from medtools.training.settings import FitSettings
 
 Preset = Literal["paper", "cpu"]
@@ -26,7 +27,7 @@ _PRESET_HELP = "paper: the published size; cpu: a small one for machines without
 class DemoParams(Params):
     """Synthetic globules."""
 
-    proteins: int = Field(24, ge=1, le=10_000, description="Globules, each with one true and two decoy pockets.")
+    proteins: int = Field(PROTEINS, ge=1, le=10_000, description="Globules, each with one true and two decoy pockets.")
 
 
 class TrainParams(FitSettings):

@@ -23,6 +23,7 @@ from medtools.io.molecules import write_molecules
 from medtools.io.structure_files import Entry, find_structures
 from medtools.io.structure_writers import fits_pdb, write_structure
 from medtools.preprocess.protein.steps import Prepared, labelled_sites, prepare, write_sites
+from medtools.systems.drivpocket.cohort import globule_name
 from medtools.systems.drivpocket.data import Atoms
 from medtools.systems.drivpocket.demo import globule
 from medtools.systems.drivpocket.figures import draw_pockets
@@ -50,7 +51,7 @@ def run_demo(job: Job) -> None:
     rows = []
     for number in track(range(n_proteins), "globules"):
         made = globule(np.random.default_rng([job.seed, number]))
-        name = f"globule-{number + 1:04d}"
+        name = globule_name(number + 1)
         folder = job.out / name
         files = {"structure": "protein.pdb", "ligand": "ligand.mol2", "cavity": "cavity6.mol2"}
         paths = {column: folder / file for column, file in files.items()}

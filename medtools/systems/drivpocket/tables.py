@@ -92,7 +92,7 @@ def pocket_row(
 
 
 def write_cohort(job: Job, entries: Sequence[Entry]) -> None:
-    """Write `predictions.tsv`, `manifest.tsv` for scoring and, with pictures, `index.html` and `overview.png`."""
+    """Write `predictions.tsv`, `manifest.tsv` for scoring, `overview.png` and, with pictures, `index.html`."""
     rows, listed = [], []
     for entry in entries:
         folder = job.out / entry.id
@@ -105,12 +105,13 @@ def write_cohort(job: Job, entries: Sequence[Entry]) -> None:
     write_tsv(job.out / "predictions.tsv", ["id", "n_pockets", *_OF_THE_BEST], rows)
     known = ("id", "subject", "structure", "ligand", "cavity", *CARRIED)
     write_manifest(job.out / "manifest.tsv", [k for k in known if any(k in cells for cells in listed)], listed)
-    job.wrote(job.out / "predictions.tsv", job.out / "manifest.tsv")
+    shown = entries[:_THUMBNAILS] if job.params.pictures else []
+    pictures = [job.out / entry.id / "pockets.png" for entry in shown]
+    save_figure(draw_overview(pictures, len(entries)), job.out / "overview.png")
+    job.wrote(*(job.out / name for name in ("predictions.tsv", "manifest.tsv", "overview.png")))
     if job.params.pictures:
-        pictures = {entry.id: job.out / entry.id / "pockets.png" for entry in entries[:_THUMBNAILS]}
-        save_figure(draw_overview(pictures, len(entries)), job.out / "overview.png")
         write_text(job.out / "index.html", index_page(rows))
-        job.wrote(job.out / "overview.png", job.out / "index.html")
+        job.wrote(job.out / "index.html")
 
 
 def index_page(rows: Sequence[Mapping[str, Any]]) -> str:

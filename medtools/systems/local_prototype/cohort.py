@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 TRAIN, QUERIES = 8, 4
@@ -72,11 +73,28 @@ def sample_ids(demo_params: Mapping[str, Any]) -> list[str]:
     return list(parts(int(demo_params.get("train", TRAIN)), int(demo_params.get("queries", QUERIES))))
 
 
-def fold_names(train_params: Mapping[str, Any]) -> list[str]:
-    """Return the names of a training's folds: the classes held out, one after the other."""
+def find_samples(source: Path) -> dict[str, tuple[str, ...]]:
+    """Return the volumes of a folder in VISCERAL's layout: identifier to image and masks.
+
+    Raises
+    ------
+    InputError
+        As `medtools preprocess local-prototype slices` would.
+    """
+    from medtools.systems.local_prototype.preparation import find_visceral
+
+    return {entry.id: tuple(map(str, entry.files)) for entry in find_visceral(source, SUPPORT)}
+
+
+def held_out(train_params: Mapping[str, Any]) -> list[str]:
+    """Return the classes that a training holds out, one after the other."""
     given = train_params.get("held_out", HELD_OUT)
-    names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
-    return [fold_word(name) for name in names]
+    return [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
+
+
+def fold_names(train_params: Mapping[str, Any]) -> list[str]:
+    """Return the names of a training's folds: the classes held out, as folders are named."""
+    return [fold_word(name) for name in held_out(train_params)]
 
 
 def fold_word(group: str) -> str:

@@ -47,16 +47,23 @@ def run(job: Job) -> None:
     queries = load_part(manifest, "query")
     ranges = _given_ranges(params)
     tables = _Tables()
+    left_out: dict[str, list[str]] = {}
     for network, chosen in _networks(params, organs, supports[0].image.shape[1], job.device):
         for organ in chosen:
+            lacking = [] if params.organs else [s.id for s in supports if organ_range(s.mask(organ)) is None]
+            if lacking:
+                left_out.setdefault(lacking[0], []).append(organ.name)
+                continue
             for query in track(queries, organ.name):
                 slices = _slices(params, query, organ, ranges)
                 if slices is None:
-                    LOGGER.warning("%s: no slice of %s to segment, left out", query.id, organ.name)
+                    left_out.setdefault(query.id, []).append(organ.name)
                     continue
                 _segment(job, network, supports, query, organ, slices, tables)
             if network is not None:
                 tables.prototypes |= _prototypes(network, supports[0], organ)
+    for name, missing in left_out.items():
+        LOGGER.warning("%s: no slice with enough of %s; left out", name, ", ".join(missing))
     if not tables.predictions:
         raise InputError(manifest.path, "no query shows any of the organs", "name others by --organs, or --range full")
     write_tsv(job.out / PREDICTIONS, _PREDICTION_COLUMNS, tables.predictions)

@@ -1,0 +1,19 @@
+"""Whole-body bone scans: DICOM NM, PNG or NIfTI to 16-bit images scaled from their minimum to their maximum."""
+
+from __future__ import annotations
+
+from medtools.core.stage import Stage, lazy
+from medtools.preprocess.spect.params import SpectParams
+
+STAGE = Stage(
+    name="preprocess spect",
+    summary="Whole-body bone scans: DICOM NM, PNG or NIfTI to 16-bit images scaled from minimum to maximum.\n\n"
+    "Each frame of a DICOM file is an image; its view is read from the header, or from the file's name. A folder may "
+    "hold labels.csv (patient, view, file, label).",
+    params=SpectParams,
+    run=lazy("medtools.preprocess.spect.steps", "run"),
+    inputs="Files, a folder, or a manifest with a column `image`.",
+    cohort=True,
+    folder="spect",
+    example="medtools preprocess spect scans/ --out spect/",
+)

@@ -1,0 +1,1 @@
+"""dSPIC: whole-body bone scans told apart as normal, metastasis, arthritis or both."""

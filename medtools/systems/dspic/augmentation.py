@@ -1,0 +1,63 @@
+"""`medtools preprocess dspic augment`: D_2 or D_3 of a data set, and the same within a training part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medtools.core.log import LOGGER
+from medtools.core.manifest import write_manifest
+from medtools.core.stage import Job
+from medtools.io import image_cohort
+from medtools.io.images import write_image
+from medtools.preprocess.spect.normalise import to_levels
+from medtools.systems.dspic.data import GAN, MADE, Draw, Images, Scans, enlarge, gan_seed, geometry_draw, label_counts
+from medtools.systems.dspic.data import read_scans as read_scans_of
+from medtools.systems.dspic.params import AugmentParams, GeometryParams
+from medtools.training.settings import FitSettings
+
+
+def run(job: Job) -> None:
+    """Write every image of the enlarged set and its manifest."""
+    params: AugmentParams = job.params
+    scans = read_scans_of(job.inputs, (params.height, params.width), params.label)
+    larger = enlarged(scans, params.mode, params, folder=job.out / "gan", seed=job.seed, device=job.device)
+    rows = []
+    for number, name in enumerate(larger.ids.tolist()):
+        path = job.out / f"{name}.png"
+        write_image(path, to_levels(larger.images[number]))
+        job.wrote(path)
+        rows.append(
+            {
+                "id": name, "subject": str(larger.subjects[number]), "image": path,
+                params.label: str(larger.labels[number]), MADE: str(larger.made[number]) or None,
+            }
+        )  # fmt: skip
+    write_manifest(job.out / "manifest.tsv", ["id", "subject", "image", params.label, MADE], rows)
+    job.wrote(job.out / "manifest.tsv", *sorted((job.out / "gan").rglob("model.ckpt")))
+    LOGGER.info("%s", ", ".join(f"{name} {count}" for name, count in label_counts(larger.labels.tolist()).items()))
+
+
+def reads(job: Job) -> list[Path]:
+    """List what decides the images."""
+    return image_cohort.reads(job.inputs)
+
+
+def enlarged(
+    scans: Scans, mode: str, params: GeometryParams, *, folder: Path, seed: int, device: str, overwrite: bool = False
+) -> Scans:
+    """Return the scans with the images that `mode` adds; each DCGAN is trained below `folder`, on these scans only."""
+    if mode != GAN:
+        return enlarge(scans, mode, geometry_draw(params.shifts, params.degrees, seed), seed)
+    return enlarge(scans, mode, _gan_draw(params, folder, seed, device, overwrite), seed)
+
+
+def _gan_draw(params: GeometryParams, folder: Path, seed: int, device: str, overwrite: bool) -> Draw:
+    def drawn(sources: Images, label: str, count: int) -> Images:
+        from medtools.systems.dspic.gan import draw, train_gan
+
+        own = gan_seed(seed, label)
+        settings = FitSettings(epochs=params.gan_epochs, monitor="discriminator")
+        gan = train_gan(sources, out=folder / label, settings=settings, seed=own, device=device, overwrite=overwrite)
+        return draw(gan, count, own)
+
+    return drawn

@@ -1,0 +1,147 @@
+"""`medtools score dspic`: scores over all folds of a run, beside the published row or another run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtools.core.errors import InputError
+from medtools.core.figures import save_figure
+from medtools.core.params import read_yaml
+from medtools.core.stage import Job
+from medtools.core.tables import write_tsv
+from medtools.metrics.classification import auroc_micro, class_numbers
+from medtools.metrics.comparison import mcnemar
+from medtools.metrics.figures import confusion_figure, roc_figure
+from medtools.metrics.intervals import percentile_interval, resampled_counts
+from medtools.metrics.table import COMPARISON_COLUMNS, SCORE_COLUMNS, Score, beside_published, score_rows
+from medtools.systems import registry
+from medtools.systems.dspic import calls
+from medtools.systems.dspic.cohort import CLASSES
+from medtools.training.predictions import TABLE, Fold, pooled, read_fold, read_folds, scores_of
+
+LEAKY = "test, copies of test images and their patients in training"
+VALIDATION = "validation.tsv"
+_SET = {"none": "D_1", "geometry": "D_2", "dcgan": "D_3"}
+
+
+def run(job: Job) -> None:
+    """Write `scores.tsv`, `comparison.tsv`, `mcnemar.tsv` and the figures."""
+    folder = run_folder(job.inputs)
+    trained = read_yaml(folder / "params.yaml")
+    level = LEAKY if trained["split"] == "paper" else "test"
+    _, folds = read_folds(folder)
+    single = [_single(fold) for fold in folds]
+    scores = scores_of(CLASSES, single, level=level, seed=job.seed, resamples=job.params.resamples)
+    truth, table = pooled(single)
+    scores.append(Score("auroc_micro", level, auroc_micro(class_numbers(truth, list(CLASSES)), table), n=len(truth)))
+    scores += four_label_scores(folder, folds, level=level, seed=job.seed, resamples=job.params.resamples)
+    _write(job, "scores.tsv", SCORE_COLUMNS, score_rows(scores))
+    published = published_row(trained, level) if job.params.published else {}
+    if published:
+        _write(job, "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published))
+    if job.params.against is not None:
+        _write(job, "mcnemar.tsv", ("only_this_right", "only_other_right", "p", "n"), [_compared(folds, job)])
+    title = f"{trained['model']}, {_SET[trained['augment']]}: {level}"
+    for name, figure in {
+        "confusion": confusion_figure(truth, table, CLASSES, title=title),
+        "roc": roc_figure(truth, table, CLASSES, title=title),
+    }.items():
+        save_figure(figure, job.out / f"{name}.png")
+        job.wrote(job.out / f"{name}.png")
+
+
+def reads(job: Job) -> list[Path]:
+    """List what decides the scores."""
+    folder, other = run_folder(job.inputs), job.params.against
+    files = [
+        folder / "params.yaml",
+        *sorted(folder.glob(f"folds/*/{TABLE}")),
+        *sorted(folder.glob(f"folds/*/{VALIDATION}")),
+    ]
+    return files if other is None else [*files, *sorted(other.glob(f"folds/*/{TABLE}"))]
+
+
+def run_folder(inputs: Sequence[Path]) -> Path:
+    """Return the one run folder among INPUT."""
+    if len(inputs) != 1 or not (inputs[0] / "params.yaml").is_file():
+        raise InputError("INPUT", "expected one run folder that `medtools train` wrote")
+    return inputs[0]
+
+
+def four_label_scores(folder: Path, folds: Sequence[Fold], *, level: str, seed: int, resamples: int) -> list[Score]:
+    """Return accuracies over all images, those of both diseases too: by the paper's rule and by calls.
+
+    `accuracy_oracle_top2` is the paper's, which knows the images of both diseases beforehand; `accuracy_top1_of_4`
+    calls one class, so it is wrong for all of them; `accuracy_threshold_of_4` calls both where the second is likely
+    enough, by a threshold chosen on validation images, where there are any.
+    """
+    truth, table = pooled(folds)
+    subjects = np.concatenate([fold.subjects for fold in folds])
+    right = {
+        "accuracy_oracle_top2": calls.oracle_correct(truth.tolist(), table),
+        "accuracy_top1_of_4": np.array(calls.top1(table)) == truth,
+    }
+    if all((folder / "folds" / fold.name / VALIDATION).is_file() for fold in folds):
+        called = [_called(folder, fold) for fold in folds]
+        right["accuracy_threshold_of_4"] = np.concatenate(called) == truth
+    both = truth == calls.BOTH
+    scores = [_share(name, level, values, subjects, seed, resamples) for name, values in right.items()]
+    if both.any():
+        found = calls.top2_is_both(table)[both]
+        scores.append(_share("both_diseases_are_top2", level, found, subjects[both], seed, resamples))
+    return scores
+
+
+def published_row(trained: dict[str, Any], level: str) -> dict[tuple[str, str], float]:
+    """Return the paper's values for a model and data set, by (metric, level)."""
+    table = registry.card("dspic").content["published"]
+    model = trained["model"] + ("" if trained["pools"] else "-no-pools")
+    row = table.get(model, {}).get(_SET[trained["augment"]], {})
+    return {(metric, level): value for metric, value in row.items()}
+
+
+def _single(fold: Fold) -> Fold:
+    """Leave out the images of both diseases, which have no single class."""
+    keep = fold.truth != calls.BOTH
+    return Fold(fold.name, fold.ids[keep], fold.subjects[keep], fold.truth[keep], fold.probabilities[keep])
+
+
+def _called(folder: Path, fold: Fold) -> list[str]:
+    _, held = read_fold(folder / "folds" / fold.name / VALIDATION)
+    return calls.threshold(fold.probabilities, calls.choose_tau(held.truth.tolist(), held.probabilities))
+
+
+def _share(
+    name: str, level: str, right: NDArray[np.bool_], subjects: NDArray[np.str_], seed: int, resamples: int
+) -> Score:
+    counts = list(resampled_counts(subjects, seed=seed, resamples=resamples))
+    values = [part @ right.astype(np.float64) / part.sum(axis=1) for part in counts]
+    interval = percentile_interval(np.concatenate(values)) if values else (None, None)
+    return Score(name, level, float(right.mean()), *interval, len(right))
+
+
+def _compared(folds: Sequence[Fold], job: Job) -> dict[str, Any]:
+    """Compare two runs image by image, by the paper's rule of what is right."""
+    _, others = read_folds(job.params.against)
+    theirs = {fold.name: fold for fold in others}
+    for fold in folds:
+        match = theirs.get(fold.name)
+        if match is None or not np.array_equal(match.ids, fold.ids):
+            raise InputError(
+                job.params.against, f"fold {fold.name} is missing or has other test images", "train both by one --seed"
+            )
+    truth, table = pooled(folds)
+    _, other = pooled([theirs[fold.name] for fold in folds])
+    ours, their = (calls.oracle_correct(truth.tolist(), values) for values in (table, other))
+    first, second, p = mcnemar(np.ones(len(truth), dtype=np.int64), ours.astype(np.int64), their.astype(np.int64))
+    return {"only_this_right": first, "only_other_right": second, "p": p, "n": len(truth)}
+
+
+def _write(job: Job, name: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    write_tsv(job.out / name, columns, rows)
+    job.wrote(job.out / name)

