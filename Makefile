@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help env demo test test-all test-slurm lint bench clean
+.PHONY: help env demo test test-all test-slurm lint faults fuzz bench clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,7 @@ lint: env  ## Style, formatting and types.
 
 test: lint  ## Everything quick: under 25 minutes on 2 cores.
 	OMP_NUM_THREADS=1 pytest -n $(CORES) --dist loadfile
+	pytest -m slurm -k 'verbatim or partition' tests/slurm  # skipped where a one-node SLURM cannot be installed
 
 test-all: lint  ## Also what is slow or needs packages fetched by name.
 	OMP_NUM_THREADS=1 pytest -n $(CORES) --dist loadfile -m 'not slurm'
@@ -41,8 +42,14 @@ test-all: lint  ## Also what is slow or needs packages fetched by name.
 test-slurm: env  ## The workflow through a real one-node SLURM (Debian, as root).
 	pytest -m slurm tests/slurm
 
+faults: env  ## Disturb every stage 140 times at random, run it again, compare every byte (root for full disks).
+	OMP_NUM_THREADS=1 python tests/faults/fault_trials.py --trials 140
+
+fuzz: env  ## Read 2,000 damaged files of every format.
+	OMP_NUM_THREADS=1 python tests/fuzz/fuzz_campaign.py --mutations 2000
+
 bench: env  ## Speed and memory against peers, side by side.
-	python -m benchmarks.homology
+	for name in homology training fmri ct protein workflow few_shot classification; do python benchmarks/$$name.py || exit 1; done
 
 clean:  ## Remove what the demo made.
 	rm -rf results logs

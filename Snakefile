@@ -15,6 +15,13 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/targets/ad_lite_net.smk"
+include: "workflow/rules/targets/asd_transformer.smk"
+include: "workflow/rules/targets/covid_severity.smk"
+include: "workflow/rules/targets/drivpocket.smk"
+include: "workflow/rules/targets/dspic.smk"
+include: "workflow/rules/targets/local_prototype.smk"
+include: "workflow/rules/targets/mci_homology.smk"
 include: "workflow/rules/about.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/fmri.smk"

@@ -79,8 +79,9 @@ def scored(system: str, work: Path, name: str, words: tuple[str, ...], seed: int
     medtools("train", system, manifest, *shared, *words, "--seed", str(seed), "--no-curves", "--out", run)
     medtools("score", system, run, "--resamples", "0", "--out", run / "scores")
     _, rows = read_tsv(run / "scores" / "scores.tsv")
-    found = {row["metric"]: float(row["value"]) for row in rows if row["level"] == "test"}
-    return f"{found['auroc']:.3f} ({found['accuracy']:.2f})"
+    found = {row["metric"]: row["value"] for row in rows if row["level"] == "test"}
+    auroc, accuracy = (f"{float(found[name]):.2f}" if found[name] != "n/a" else "n/a" for name in ("auroc", "accuracy"))
+    return f"{auroc} ({accuracy})"
 
 
 def main() -> None:

@@ -35,19 +35,20 @@ def read_rows(path: str | Path, delimiter: str | None = None, *, padded: bool = 
     Raises
     ------
     InputError
-        As `read_text`, a row with another number of cells than the header, or a cell of more than 128 KiB (usually a quote never closed).
+        As `read_text`, a row with another number of cells than the header, or a cell of more than 128 KiB (usually a
+        quote that is never closed).
     """
     where, text = printable(path), read_text(path)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter or ("\t" if "\t" in text.partition("\n")[0] else ","))
     try:
-        header, *body = [(reader.line_num, cells) for cells in reader if cells] or [(1, [])]
+        (_, header), *body = [(reader.line_num, cells) for cells in reader if cells] or [(1, [])]
     except csv.Error as error:
         raise InputError(where, f"line {reader.line_num}: {error}", "is a quote left open?") from error
     rows = []
     for line, cells in body:
-        if any(cells[len(header[1]) :]) or (len(cells) < len(header[1]) and not padded):
-            raise InputError(where, f"line {line} has {len(cells)} cells, the header has {len(header[1])}")
-        rows.append(dict(zip_longest(header[1], cells[: len(header[1])], fillvalue="")))
+        if any(cells[len(header) :]) or (len(cells) < len(header) and not padded):
+            raise InputError(where, f"line {line} has {len(cells)} cells, the header has {len(header)}")
+        rows.append(dict(zip_longest(header, cells[: len(header)], fillvalue="")))
     return rows
 
 

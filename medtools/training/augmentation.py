@@ -48,9 +48,9 @@ def move(image: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
     start = np.ascontiguousarray(image[:, ::-1]) if geometry.mirror else image
     if not (geometry.rows or geometry.columns or geometry.degrees):
         return start.copy()
-    # MONAI maps places of the result to places of the source, hence the signs.
+    # MONAI maps places of the result to places of the source, rows pointing down: hence the signs.
     affine = Affine(
-        rotate_params=math.radians(geometry.degrees),
+        rotate_params=-math.radians(geometry.degrees),
         translate_params=(-geometry.rows, -geometry.columns),
         mode="bilinear",
         padding_mode="zeros",

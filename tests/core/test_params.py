@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from medtools.core.errors import InputError
-from medtools.core.params import Integers, Names, Numbers, Params, check, defaults_yaml, resolve
+from medtools.core.params import Integers, Names, Numbers, Params, check, defaults_yaml, read_yaml, resolve
 
 
 class Model(Params):
@@ -107,3 +107,30 @@ def test_a_record_of_parameters_gives_the_same_parameters(model):
 def test_a_parameter_cannot_change_after_checking():
     with pytest.raises(ValueError, match="frozen"):
         Model().rate = 2
+
+
+LAUGHS = "\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x, x]", *(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)
+)])  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 2000, "a: " + "[" * 60 + "]" * 60, LAUGHS])
+def test_yaml_that_would_exhaust_the_stack_or_the_memory_is_refused(tmp_path, text):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+
+    with pytest.raises(InputError, match="not valid YAML"):
+        read_yaml(path)
+
+
+def test_anchors_and_merge_keys_serve_as_usual(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("base: &base {rate: 2, names: [a, b]}\nother:\n  <<: *base\n  rate: 3\n")
+
+    assert read_yaml(path)["other"] == {"rate": 3, "names": ["a", "b"]}
+
+
+@pytest.mark.parametrize("key", [1, True, None, 2.5])
+def test_a_key_that_is_no_text_is_named(key):
+    with pytest.raises(InputError, match=f"unknown key '{key}'"):
+        check(Model, {key: 1})

@@ -33,6 +33,8 @@ class Command:
 
 
 _TRAIN = ("--epochs", "1", "--no-curves", "--device", "cpu")
+_FOLDS = ("--folds", "2", "--repeats", "1", *_TRAIN)
+_SMALL = ("--preset", "cpu", "--batch-size", "2", "--validation", "0", *_TRAIN)
 _SERIES = ("--rois", "18", "--per-group", "2", "--samples", "30")
 _MODELS = ("--segmenter", "segment/model.ckpt", "--ranker", "rank/model.ckpt")
 
@@ -42,15 +44,16 @@ COMMANDS = (
     Command("homology ps", ("topology/manifest.tsv",), "ps", ("mci", "topology")),
     Command("homology plot", ("topology/manifest.tsv", "--homology", "topology", "--dpi", "40"), "figures",
             ("mci", "topology")),
-    Command("stats mci-homology", ("mci", "--homology", "topology", "--comparisons", "HC:LMCI"), "stats", ("mci", "topology")),
-    Command("train mci-homology", ("mci", "--homology", "topology", "--network", "CB", "--task", "HC:LMCI", "--folds", "2",
-                                   "--repeats", "1", *_TRAIN), "mci-run", ("mci", "topology")),
+    Command("stats mci-homology", ("mci", "--homology", "topology", "--comparisons", "HC:LMCI"), "stats",
+            ("mci", "topology")),
+    Command("train mci-homology", ("mci", "--homology", "topology", "--network", "CB", "--task", "HC:LMCI", *_FOLDS),
+            "mci-run", ("mci", "topology")),
     Command("infer mci-homology", ("mci", "--homology", "topology", "--model", "mci-run/folds/r1f1"), "mci-predictions",
             ("mci", "topology", "mci-run")),
     Command("score mci-homology", ("mci-run", "--resamples", "20"), "mci-scores", ("mci-run",)),
     Command("demo asd-transformer", ("--subjects", "40", "--sites", "2", "--rois", "8", "--samples", "30"), "asd"),
-    Command("train asd-transformer", ("asd/manifest.tsv", "--batch", "8", "--repeats", "1", "--stratify", "class", *_TRAIN),
-            "asd-run", ("asd",)),
+    Command("train asd-transformer", ("asd/manifest.tsv", "--batch", "8", "--repeats", "1", "--stratify", "class",
+                                      *_TRAIN), "asd-run", ("asd",)),
     Command("infer asd-transformer", ("asd/manifest.tsv", "--model", "asd-run"), "asd-predictions", ("asd", "asd-run")),
     Command("score asd-transformer", ("asd-run", "--resamples", "20"), "asd-scores", ("asd-run",)),
     Command("explain asd-transformer", ("asd/manifest.tsv", "--model", "asd-run"), "asd-explained", ("asd", "asd-run")),
@@ -61,10 +64,8 @@ COMMANDS = (
             ("severity", "covid")),
     Command("demo drivpocket", ("--proteins", "2"), "globules"),
     Command("preprocess protein", ("globules/manifest.tsv",), "proteins", ("globules",)),
-    Command("train drivpocket rank", ("proteins", "--preset", "cpu", "--batch-size", "4", "--validation", "0", *_TRAIN),
-            "rank", ("proteins",)),
-    Command("train drivpocket segment", ("proteins", "--preset", "cpu", "--batch-size", "2", "--validation", "0", *_TRAIN),
-            "segment", ("proteins",)),
+    Command("train drivpocket rank", ("proteins", *_SMALL), "rank", ("proteins",)),
+    Command("train drivpocket segment", ("proteins", *_SMALL), "segment", ("proteins",)),
     Command("infer drivpocket", ("proteins/manifest.tsv", *_MODELS, "--batch-size", "2"), "pockets",
             ("proteins", "rank", "segment")),
     Command("score drivpocket", ("proteins/manifest.tsv", "--predictions", "pockets"), "pocket-scores",

@@ -23,13 +23,15 @@ from fuzz_mutations import (
     inside_zip,
 )  # fmt: skip
 
-_NIFTI1 = fields(*((40 + 2 * i, "<h") for i in range(8)), (70, "<h"), (72, "<h"), *((76 + 4 * i, "<f") for i in range(8)),
-                 (108, "<f"), (112, "<f"), (116, "<f"), (123, "<b"), (252, "<h"), (254, "<h"),
+_NIFTI1 = fields(*((40 + 2 * i, "<h") for i in range(8)), (70, "<h"), (72, "<h"),
+                 *((76 + 4 * i, "<f") for i in range(8)), (108, "<f"), (112, "<f"),
+                 (116, "<f"), (123, "<b"), (252, "<h"), (254, "<h"),
                  *((256 + 4 * i, "<f") for i in range(18)), (348, "<4b"), (352, "<2i"))  # fmt: skip
-_NIFTI2 = fields((12, "<h"), (14, "<h"), *((16 + 8 * i, "<q") for i in range(8)), *((104 + 8 * i, "<d") for i in range(8)),
-                 (168, "<q"), (176, "<d"), (184, "<d"), (344, "<i"), (348, "<i"),
-                 *((352 + 8 * i, "<d") for i in range(18)), (500, "<i"))  # fmt: skip
+_NIFTI2 = fields((12, "<h"), (14, "<h"), *((16 + 8 * i, "<q") for i in range(8)),
+                 *((104 + 8 * i, "<d") for i in range(8)), (168, "<q"), (176, "<d"), (184, "<d"),
+                 (344, "<i"), (348, "<i"), *((352 + 8 * i, "<d") for i in range(18)), (500, "<i"))  # fmt: skip
 _MAT = fields(*((124 + 4 * i, "<I") for i in range(24)), *((124 + 2 * i, "<H") for i in range(24)))
+_MAT_INSIDE = fields(*((4 * i, "<I") for i in range(14)))
 _MRC = fields(*((4 * i, "<i") for i in range(10)), *((40 + 4 * i, "<f") for i in range(6)), (64, "<i"), (92, "<i"),
               (196, "<f"), (200, "<f"))  # fmt: skip
 _SAFETENSORS = fields((0, "<Q"), (0, "<I"), (4, "<I"))
@@ -117,7 +119,8 @@ def _read_bids(folder: Path) -> Any:
 
 def _yaml_params() -> Folder:
     return {"config.yaml": b"homology:\n  tr: 3000\n  max_dim: 1\n  networks: [CB, DMN]\n  standardize: none\ntrain:\n"
-                           b"  homology: results\n  network: CB\n  epochs: 2\n  learning_rate: 1.0e-3\n  task: 'HC:LMCI'\n"}  # fmt: skip
+                           b"  homology: results\n  network: CB\n  epochs: 2\n  learning_rate: 1.0e-3\n"
+                           b"  task: 'HC:LMCI'\n"}  # fmt: skip
 
 
 def _read_yaml_params(folder: Path) -> Any:
@@ -369,15 +372,15 @@ def _all() -> Iterator[Format]:
     )
     yield Format("MATLAB .mat", _one("x.mat", lambda: made.mat(False)), _series("x.mat"), (*BINARY, _MAT, _MAT))
     yield Format("MATLAB .mat, packed", _one("x.mat", lambda: made.mat(True)), _series("x.mat"),
-                 (*BINARY, *[inside_mat((*BINARY, *[fields(*((4 * i, "<I") for i in range(14)))] * 8))] * 8))  # fmt: skip
+                 (*BINARY, *[inside_mat((*BINARY, *[_MAT_INSIDE] * 8))] * 8))  # fmt: skip
     yield Format("NumPy .npy", _one("x.npy", lambda: made.npy(made.series())), _series("x.npy"), MIXED)
     yield Format(
         "NumPy .npz", _one("x.npz", lambda: made.npz(**arrays)), _series("x.npz"), (*BINARY, *[_NPY_INSIDE] * 8)
     )
     yield Format("NIfTI-1 .nii", _one("x.nii", made.nifti), _volume("x.nii", 4), (*BINARY, *[_NIFTI1] * 8))
     yield Format("NIfTI-2 .nii", _one("x.nii", lambda: made.nifti(2)), _volume("x.nii", 4), (*BINARY, *[_NIFTI2] * 8))
-    yield Format("NIfTI .nii.gz", _one("x.nii.gz", lambda: made.nifti(packed=True, shape=(6, 5, 4))), _volume("x.nii.gz"),
-                 (*BINARY, *[inside_gzip((*BINARY, _NIFTI1, _NIFTI1))] * 8))  # fmt: skip
+    yield Format("NIfTI .nii.gz", _one("x.nii.gz", lambda: made.nifti(packed=True, shape=(6, 5, 4))),
+                 _volume("x.nii.gz"), (*BINARY, *[inside_gzip((*BINARY, _NIFTI1, _NIFTI1))] * 8))  # fmt: skip
     yield Format("DICOM series", lambda: {f"ct/{k}": v for k, v in made.dicom().items()}, _volume("ct"), MIXED)
     for suffix in (".mha", ".mhd", ".nrrd", ".nhdr"):
         yield Format(f"{suffix}", lambda s=suffix: made.itk(s), _volume(f"ct{suffix}"), MIXED)  # type: ignore[misc]
@@ -391,7 +394,7 @@ def _all() -> Iterator[Format]:
     yield Format("community table", _communities, _read_communities, TEXT)
     yield Format("phenotype table", _phenotypes, _read_phenotypes, {"phenotypes.csv": TEXT})
     yield Format("grades table", _grades, _read_grades, TEXT)
-    yield Format("metrics.csv", _one("metrics.csv", lambda: b"epoch,step,lr,loss,val_auroc\n1,3,0.1,0.7,\n2,6,0.1,0.6,0.5\n"),
+    yield Format("metrics.csv", _one("metrics.csv", lambda: b"epoch,step,lr,loss\n1,3,0.1,\n2,6,0.1,0.6\n"),
                  _read_history, TEXT)  # fmt: skip
     yield Format("diagrams .npz", _diagrams, _read_diagrams, (*BINARY, *[_NPY_INSIDE] * 8))
     yield Format("matrix .tsv", _matrix, _read_matrix, TEXT)

@@ -23,7 +23,8 @@ _NUMBERS = (
 )  # fmt: skip
 _WORDS = (
     "", " ", "n/a", "?", "*", "null", "None", "true", "[]", "{}", "[1]", '"', "'", "\\", "../../x", "/etc/passwd", "#",
-    "$$$$", "\x00", "\x1b[31m", "\u2028", "\ufeff", "é", "\U0001f9e0", "A" * 300, "A" * 140_000, "&a *a", "!!python/object:x",
+    "$$$$", "\x00", "\x1b[31m", "\u2028", "\ufeff", "é", "\U0001f9e0", "A" * 300, "A" * 140_000, "&a *a",
+    "!!python/object:x",
 )  # fmt: skip
 _NUMBER = re.compile(rb"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _WORD = re.compile(rb"[^\s,:;\[\]{}\"=()]+")

@@ -161,8 +161,8 @@ def sdf(version: int) -> bytes:
     else:
         atoms = [f"M  V30 {i} C {x:.4f} {y:.4f} {z:.4f} 0" for i, (x, y, z) in enumerate(xyz, start=1)]
         record = ["made", "  medtools", "", "  0  0  0     0  0            999 V3000", "M  V30 BEGIN CTAB",
-                  "M  V30 COUNTS 5 0 0 0 0", "M  V30 BEGIN ATOM", *atoms, "M  V30 END ATOM", "M  V30 END CTAB", "M  END",
-                  "$$$$"]  # fmt: skip
+                  "M  V30 COUNTS 5 0 0 0 0", "M  V30 BEGIN ATOM", *atoms, "M  V30 END ATOM", "M  V30 END CTAB",
+                  "M  END", "$$$$"]  # fmt: skip
     return "\n".join([*record, *record, ""]).encode()
 
 

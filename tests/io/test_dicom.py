@@ -1,6 +1,8 @@
 """CT series from DICOM: values and geometry as written, and every fault named before or instead of a wrong volume."""
 
 import itertools
+import resource
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -357,3 +359,44 @@ def test_equal_volumes_are_written_as_equal_bytes(tmp_path):
     pairs = itertools.product(("a", "b"), range(1, 7))
     contents = {(name, i): (tmp_path / name / f"{i:04d}.dcm").read_bytes() for name, i in pairs}
     assert all(contents["a", i] == contents["b", i] for i in range(1, 7))
+
+
+def spoil(path, old, new):
+    """Replace bytes of a file, as a bad disk does: pydicom would not write such values."""
+    content = path.read_bytes()
+    assert content.count(old) >= 1
+    path.write_bytes(content.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"0.8\\0.7", b"0.8\\0,7", "PixelSpacing holds no usable number"),
+        (b"0.8\\0.7", b"0.8\\nan", "PixelSpacing holds no usable number"),
+        (b"-1024", b"-1\x0024", "RescaleIntercept holds no usable number"),
+        (b"-1024", b"1e999", "RescaleIntercept holds no usable number"),
+        (b"US\x02\x00\x28\x00", b"ZZ\x02\x00\x28\x00", "0003.dcm"),
+        (b"1.2.840.10008.1.2.1", b"1.2.840.10008.9.9.9", "0003.dcm"),
+    ],
+)
+def test_damaged_fields_are_named_not_quoted(series, old, new, message):
+    spoil(series / "0003.dcm", old, new)
+
+    with pytest.raises(InputError, match=message) as caught:
+        read_ct(series)
+    assert CANARY not in str(caught.value)
+
+
+def test_an_element_that_announces_gigabytes_gets_no_more_than_the_file_has(series):
+    # Pixel data of 2 GiB, in a file of some kilobytes.
+    content = (series / "0003.dcm").read_bytes()
+    at = content.index(b"OW\0\0") + 4
+    (series / "0003.dcm").write_bytes(content[:at] + (2**31).to_bytes(4, "little") + content[at + 4 :])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (pages + 2**29, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"0003\.dcm: truncated"):
+            read_ct(series)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

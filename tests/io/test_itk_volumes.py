@@ -100,3 +100,24 @@ def test_the_format_is_chosen_by_the_name(tmp_path):
         read_volume(tmp_path / "a.txt")
     with pytest.raises(InputError, match="no such file"):
         read_volume(tmp_path / "gone.nii")
+
+
+@pytest.mark.parametrize("size", ["9" * 400 + " 5 4", "32767 32767 32767"])
+def test_absurd_sizes_are_refused_on_the_header(tmp_path, size):
+    path = tmp_path / "x.mha"
+    header = f"NDims = 3\nDimSize = {size}\nElementType = MET_SHORT\nElementSpacing = 1 1 1\nElementDataFile = LOCAL\n"
+    path.write_bytes(header.encode() + b"\0" * 240)
+
+    with pytest.raises(RefusedError, match="MiB"):
+        read_itk_volume(path)
+
+
+def test_a_wrong_checksum_after_the_last_voxel_is_noticed(tmp_path):
+    image = SimpleITK.GetImageFromArray(np.zeros((4, 5, 6), np.int16))
+    SimpleITK.WriteImage(image, str(tmp_path / "x.nrrd"), useCompression=True)
+    content = bytearray((tmp_path / "x.nrrd").read_bytes())
+    content[-6] ^= 1
+    (tmp_path / "x.nrrd").write_bytes(content)
+
+    with pytest.raises(InputError, match="damaged compressed data"):
+        read_itk_volume(tmp_path / "x.nrrd")

@@ -115,3 +115,14 @@ def test_slices_already_in_the_middle_keep_their_bits_whatever_the_threads():
 def test_too_few_volumes_for_a_spline_are_refused():
     with pytest.raises(InputError, match="3 volumes, expected at least 4"):
         correct_slice_timing(np.zeros((2, 2, 2, 3), dtype=np.float32), np.zeros(2), 2.0)
+
+
+@pytest.mark.parametrize("value", [10**400, float("nan"), float("inf"), -1, 0, True, "2", [2.0]])
+def test_a_repetition_time_that_is_none_is_refused(value):
+    with pytest.raises(InputError, match="expected seconds"):
+        repetition_time(None, None, {"RepetitionTime": value}, "x.json")
+
+
+def test_slice_times_beyond_what_a_float_holds_are_refused():
+    with pytest.raises(InputError, match="no list of numbers"):
+        slice_times({"SliceTiming": [0, 10**400]}, (4, 4, 2), 2000.0, "x.json")

@@ -148,6 +148,11 @@ def test_a_subject_with_bad_data_is_named_once_and_the_rest_completes(checkout):
 def test_a_job_that_needs_more_memory_than_it_asked_for_comes_back_with_more(checkout):
     (checkout / "Snakefile").write_text(
         """
+from medtools.cluster import adapt_to_site
+
+onstart:
+    adapt_to_site(workflow.executor_settings)
+
 rule hungry:
     output: "fed.txt"
     resources:

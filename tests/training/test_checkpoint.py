@@ -182,3 +182,25 @@ def test_a_trunk_without_its_head_must_be_asked_for():
         load_into(model, trunk)
     with pytest.raises(InputError, match="holds no tensor of the model"):
         load_into(model, {}, partial=True)
+
+
+def test_a_changed_bit_anywhere_is_noticed_or_changes_nothing(tmp_path):
+    path = tmp_path / "model.ckpt"
+    params = {"classes": ["HC", "MCI"], "lr": 1e-3}
+    save_checkpoint(path, {"a": torch.arange(8.0), "b": torch.ones(2)}, params)
+    good = path.read_bytes()
+    noticed = 0
+
+    for position in range(8 * len(good)):
+        changed = bytearray(good)
+        changed[position // 8] ^= 1 << position % 8
+        path.write_bytes(changed)
+        try:
+            found = load_checkpoint(path)
+        except InputError:
+            noticed += 1
+            continue
+        assert found.params == params
+        assert torch.equal(found.tensors["a"], torch.arange(8.0))
+
+    assert noticed > 0.95 * 8 * len(good)

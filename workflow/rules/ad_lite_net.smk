@@ -15,13 +15,15 @@ rule adlite_train:
         "../../environment.yml"
     threads: 1
     resources:
+        gpu=gpus,
         mem_mb=memory(8000),
-        runtime=480,
+        runtime=minutes(480),
     params:
+        device=device,
         options=options("train"),
         version=__version__,
     shell:
-        "medtools train ad-lite-net {input.manifest} --sample {wildcards.fold} --threads {threads}"
+        "medtools train ad-lite-net {input.manifest} --sample {wildcards.fold} --threads {threads} {params.device}"
         " --out results/{wildcards.dataset}/adlite/train {params.options} 2> {log}"
 
 
@@ -57,7 +59,7 @@ rule adlite_score:
         "../../environment.yml"
     resources:
         mem_mb=memory(2000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         options=options("score"),
         version=__version__,
@@ -92,7 +94,7 @@ rule adlite_explain:
         "../../environment.yml"
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("explain"),
         version=__version__,

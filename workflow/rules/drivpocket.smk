@@ -17,7 +17,7 @@ rule pocket_candidates:
     threads: 1
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         samples=batch_samples,
         options=structure_words,
@@ -47,7 +47,7 @@ rule pocket_cohort:
         "../../environment.yml"
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=structure_words,
         version=__version__,
@@ -76,13 +76,15 @@ rule pocket_ranker:
         "../../environment.yml"
     threads: 1
     resources:
+        gpu=gpus,
         mem_mb=memory(4000),
-        runtime=1440,
+        runtime=minutes(1440),
     params:
+        device=device,
         options=options("rank"),
         version=__version__,
     shell:
-        "medtools train drivpocket rank {input} --threads {threads}"
+        "medtools train drivpocket rank {input} --threads {threads} {params.device}"
         " --out results/{wildcards.dataset}/rank {params.options} 2> {log}"
 
 
@@ -106,13 +108,15 @@ rule pocket_segmenter:
         "../../environment.yml"
     threads: 1
     resources:
+        gpu=gpus,
         mem_mb=memory(12000),
-        runtime=2880,
+        runtime=minutes(2880),
     params:
+        device=device,
         options=options("segment"),
         version=__version__,
     shell:
-        "medtools train drivpocket segment {input} --threads {threads}"
+        "medtools train drivpocket segment {input} --threads {threads} {params.device}"
         " --out results/{wildcards.dataset}/segment {params.options} 2> {log}"
 
 
@@ -132,7 +136,7 @@ rule pockets:
     threads: 1
     resources:
         mem_mb=memory(4000),
-        runtime=240,
+        runtime=minutes(240),
     params:
         samples=batch_samples,
         models=pocket_words,
@@ -171,7 +175,7 @@ rule pocket_tables:
         "../../environment.yml"
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         models=pocket_words,
         options=options("infer"),
@@ -206,7 +210,7 @@ rule pocket_scores:
         "../../environment.yml"
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("score"),
         version=__version__,

@@ -16,7 +16,7 @@ rule dspic_normalise:
     threads: 1
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         version=__version__,
     shell:
@@ -38,13 +38,15 @@ rule dspic_train:
         "../../environment.yml"
     threads: 1
     resources:
+        gpu=gpus,
         mem_mb=memory(16000),
-        runtime=480,
+        runtime=minutes(480),
     params:
+        device=device,
         options=options("train"),
         version=__version__,
     shell:
-        "medtools train dspic {input.manifest} --sample {wildcards.fold} --threads {threads}"
+        "medtools train dspic {input.manifest} --sample {wildcards.fold} --threads {threads} {params.device}"
         " --out results/{wildcards.dataset}/dspic/train {params.options} 2> {log}"
 
 
@@ -80,7 +82,7 @@ rule dspic_score:
         "../../environment.yml"
     resources:
         mem_mb=memory(2000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         options=options("score"),
         version=__version__,
@@ -115,7 +117,7 @@ rule dspic_explain:
         "../../environment.yml"
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("explain"),
         version=__version__,

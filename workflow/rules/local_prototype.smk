@@ -16,7 +16,7 @@ rule organs_slices:
         "../../environment.yml"
     resources:
         mem_mb=memory(4000),
-        runtime=240,
+        runtime=minutes(240),
     params:
         options=options("slices"),
         version=__version__,
@@ -41,13 +41,15 @@ rule organs_train_fold:
         "../../environment.yml"
     threads: 1
     resources:
+        gpu=gpus,
         mem_mb=memory(12000),
-        runtime=1440,
+        runtime=minutes(1440),
     params:
+        device=device,
         options=options("train"),
         version=__version__,
     shell:
-        "medtools train local-prototype {input.manifest} --sample {wildcards.organ} --threads {threads}"
+        "medtools train local-prototype {input.manifest} --sample {wildcards.organ} --threads {threads} {params.device}"
         " --out results/{wildcards.dataset}/organs/train {params.options} 2> {log}"
 
 
@@ -66,7 +68,7 @@ rule organs_infer:
         "../../environment.yml"
     resources:
         mem_mb=memory(6000),
-        runtime=480,
+        runtime=minutes(480),
     params:
         options=options("infer"),
         version=__version__,
@@ -86,7 +88,7 @@ rule organs_copied:
         "../../environment.yml"
     resources:
         mem_mb=memory(4000),
-        runtime=120,
+        runtime=minutes(120),
     params:
         held_out=organ_words,
         version=__version__,
@@ -136,7 +138,7 @@ rule organs_score:
         "../../environment.yml"
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("score"),
         version=__version__,
@@ -165,7 +167,7 @@ rule organs_explain:
         "../../environment.yml"
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         options=options("explain"),
         version=__version__,

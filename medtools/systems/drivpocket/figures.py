@@ -48,6 +48,8 @@ def draw_pockets(view: View) -> Figure:
         turn = _facing(pockets[0].centre - middle) if pockets else np.eye(3)
         _draw_whole(whole, protein, pockets[:_SHOWN], middle, turn)
         _draw_ligands(whole, view.ligands, middle, turn)
+        if view.ligands:
+            whole.set_title(whole.get_title(loc="left") + "; black: known ligand")
         if pockets:
             _draw_near(near, protein, pockets[0], view.binding, turn)
             _draw_ligands(near, view.ligands, pockets[0].centre, turn)
@@ -98,7 +100,7 @@ def draw_success(curves: Mapping[str, Sequence[float]], overlaps: Sequence[float
             panels[0].plot(steps, [float((values <= step).mean()) for step in steps], color=colour, label=label)
         panels[0].axvline(SUCCESS, color=GREY, linestyle="--", linewidth=0.8)
         panels[0].set(xlabel="distance (Å)", ylabel="sites found", ylim=(0, 1.02), title="distance to the site")
-        panels[0].legend()
+        panels[0].legend(loc="upper left", bbox_to_anchor=(0.0, -0.2))
         if overlaps:
             panels[1].hist(overlaps, bins=np.linspace(0, 1, 21), color=PALETTE[0])
             panels[1].set(xlabel="DVO", ylabel="sites", title="overlap with the cavity (0: not found)")
@@ -110,8 +112,6 @@ def _draw_ligands(
 ) -> None:
     """Draw known ligands as black sticks over everything, within the frame that the axes have."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    if ligands:
-        axes.set_title(axes.get_title(loc="left") + "; black: known ligand")
     for ligand in ligands:
         flat = ((ligand - middle) @ turn.T)[:, :2]
         if not ((flat > (left, low)) & (flat < (right, high))).all():

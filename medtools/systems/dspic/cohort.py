@@ -27,8 +27,8 @@ FOLDS = 5
 
 
 def patient_labels(scale: float = 1.0) -> list[tuple[str, str]]:
-    """Return identifier and label of each synthetic patient."""
-    found = [name for name, count in PATIENTS.items() for _ in range(max(2, round(count * scale)))]
+    """Return identifier and label of each synthetic patient, at least four of each so that they can be divided."""
+    found = [name for name, count in PATIENTS.items() for _ in range(max(4, round(count * scale)))]
     return [(f"sub-{number:04d}", name) for number, name in enumerate(found, start=1)]
 
 

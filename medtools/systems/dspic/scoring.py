@@ -138,8 +138,8 @@ def _compared(folds: Sequence[Fold], job: Job) -> dict[str, Any]:
     truth, table = pooled(folds)
     _, other = pooled([theirs[fold.name] for fold in folds])
     ours, their = (calls.oracle_correct(truth.tolist(), values) for values in (table, other))
-    first, second, p = mcnemar(np.ones(len(truth), dtype=np.int64), ours.astype(np.int64), their.astype(np.int64))
-    return {"only_this_right": first, "only_other_right": second, "p": p, "n": len(truth)}
+    found = mcnemar(np.ones(len(truth), dtype=np.bool_), ours, their)
+    return {"only_this_right": found.only_first, "only_other_right": found.only_second, "p": found.p, "n": len(truth)}
 
 
 def _write(job: Job, name: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:

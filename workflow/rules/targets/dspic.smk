@@ -1,0 +1,23 @@
+# What dspic makes of a data set, and what its rules ask of one.
+from medtools.systems.dspic import cohort as dspic
+
+
+def dspic_folds(wildcards):
+    """Every fold of a training of dspic."""
+    names = dspic.fold_names(data_set(wildcards).params.get("train", {}))
+    return expand(
+        "results/{d}/dspic/train/folds/{f}/predictions.tsv",
+        d=wildcards.dataset,
+        f=names,
+    )
+
+
+def dspic_targets(found):
+    """Scores over all folds, and what the network of the first looks at."""
+    return [
+        f"results/{found.name}/dspic/{stage}"
+        for stage in ("scores/score.json", "explain/explain.json")
+    ]
+
+
+TARGETS["dspic"] = dspic_targets
