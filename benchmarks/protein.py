@@ -43,12 +43,11 @@ print(json.dumps({"cpu_s": statistics.median(times[1:]), "peak_mib": resource.ge
 
 
 def made_structure(n_atoms: int = 3000):
-    """Return a globule with one carved pocket."""
-    from medtools.systems.drivpocket import demo
+    """Return a globule of about that many atoms."""
+    from medtools.systems.drivpocket.demo import globule
 
     radius = (n_atoms * 2.6**3 / (4 / 3 * np.pi)) ** (1 / 3) + 1.0
-    demo._RADIUS = (radius, radius)
-    return demo.globule(np.random.default_rng(0)).structure
+    return globule(np.random.default_rng(0), radius).structure
 
 
 def load(path: str | None):
@@ -135,6 +134,62 @@ def case_features(args: argparse.Namespace) -> dict[str, Any]:
     return timed(work, args.repeats) | {"atoms": len(protein), "candidates": counts[-1]}
 
 
+def cloud() -> np.ndarray:
+    """Return the points of one candidate: 400 in a ball, nearest to its middle first."""
+    points = np.random.default_rng(0).normal(0.0, 0.3, (400, 3))
+    return points[np.argsort(np.linalg.norm(points, axis=1))]
+
+
+def case_geometry(args: argparse.Namespace) -> dict[str, Any]:
+    """Neighbours of all points, farthest-point sampling, reference axes and IRIF of one candidate."""
+    import torch
+
+    from medtools.systems.drivpocket import geometry
+
+    torch.set_num_threads(1)
+    points = torch.from_numpy(cloud())[None]
+
+    def work() -> None:
+        axes = geometry.reference_axes(points)
+        chosen = geometry.farthest_points(points, 128)
+        centres, centre_axes = geometry.gather(points, chosen), geometry.gather(axes, chosen)
+        index = geometry.nearest(points, centres, 32, exclude_self=True)
+        geometry.invariant_features(points, axes, centres, centre_axes, index)
+
+    return timed(work, args.repeats)
+
+
+def case_geometry_loop(args: argparse.Namespace) -> dict[str, Any]:
+    """The same point by point in numpy, without IRIF: neighbours, axes, farthest points."""
+    points = cloud()
+
+    def work() -> None:
+        for point in points:
+            offsets = points - point
+            near = offsets[np.argsort(np.linalg.norm(offsets, axis=1))[1:65]]
+            lengths = np.linalg.norm(near, axis=1)
+            weights = (lengths.max() - lengths) / (lengths.max() - lengths).sum()
+            np.linalg.eigh(np.einsum("k,ki,kj->ij", weights, near, near))
+        chosen = [0]
+        while len(chosen) < 128:
+            gaps = [min(np.linalg.norm(point - points[i]) for i in chosen[-1:]) for point in points]
+            chosen.append(int(np.argmax(gaps)))
+
+    return timed(work, args.repeats)
+
+
+def case_probsparse(args: argparse.Namespace) -> dict[str, Any]:
+    """Spatial attention over the 32,768 tokens of the largest map of a 65-voxel grid: what peaks is memory."""
+    import torch
+
+    from medtools.systems.drivpocket.attention import spatial_attention
+
+    torch.set_num_threads(1)
+    queries, keys, values = torch.randn(3, 1, 4, 32**3, 16, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        return timed(lambda: spatial_attention(queries, keys, values), args.repeats)
+
+
 def network(preset: str, part: str) -> Callable[[argparse.Namespace], dict[str, Any]]:
     """Return the case of one network applied to one candidate."""
 
@@ -171,6 +226,9 @@ CASES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "grid numpy loop": case_grid_numpy,
     "candidates": case_candidates,
     "candidates and features": case_features,
+    "point geometry": case_geometry,
+    "point geometry, loop": case_geometry_loop,
+    "ProbSparse at 65^3": case_probsparse,
     "rank candidate, cpu": network("cpu", "rank"),
     "rank candidate, paper": network("paper", "rank"),
     "shape candidate, cpu": network("cpu", "segment"),

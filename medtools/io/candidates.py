@@ -15,6 +15,7 @@ from medtools.core.errors import InputError
 from medtools.core.tables import MISSING, read_tsv, write_tsv
 from medtools.io.structure import read_text
 
+_MANY = 1e6
 COLUMNS = ("rank", "x", "y", "z", "score", "druggability", "volume", "n_spheres", "label")
 
 
@@ -80,14 +81,18 @@ def read_candidates(path: str | Path) -> list[Candidate]:
         centre = (numbers["x"], numbers["y"], numbers["z"])
         if not all(math.isfinite(value) for value in centre):
             raise InputError(path, f"row {number}: the centre is not three finite numbers")
-        label = numbers.get("label", math.nan)
+        label, n_spheres = numbers.get("label", math.nan), numbers.get("n_spheres", 0.0)
+        if not 0 <= n_spheres < _MANY or math.isinf(label):
+            raise InputError(
+                path, f"row {number}: n_spheres {n_spheres:g} and label {label:g} cannot be", "make it again"
+            )
         candidates.append(
             Candidate(
                 centre,
                 numbers.get("score", math.nan),
                 numbers.get("druggability", math.nan),
                 numbers.get("volume", math.nan),
-                int(numbers.get("n_spheres", 0)),
+                int(n_spheres),
                 None if math.isnan(label) else int(label),
             )
         )

@@ -122,13 +122,13 @@ def _sdf(path: Path, lines: list[str]) -> Iterator[NDArray[np.float64]]:
             end = len(lines)
         record = lines[start:end]
         if any(line.strip() for line in record):
-            yield _v3000(path, start, record) if "V3000" in record[3] else _v2000(path, start, record)
+            yield _v3000(path, start, record) if "V3000" in "".join(record[3:4]) else _v2000(path, start, record)
         start = end + 1
 
 
 def _v2000(path: Path, start: int, record: list[str]) -> NDArray[np.float64]:
     counts = record[3] if len(record) > 3 else ""
-    if not counts[:3].strip().isdigit():
+    if not counts[:3].strip().isdecimal():
         raise InputError(path, f"line {start + 4}: expected the counts line of a molecule, found {counts!r}")
     n_atoms = int(counts[:3])
     if len(record) < 4 + n_atoms:

@@ -19,10 +19,12 @@ from medtools.core.errors import InputError, RefusedError
 from medtools.io.guard import printable, read_whole
 
 MAX_TEXT_BYTES = 1 << 30
+_PIECE_BYTES = 1 << 20
 
 # AutoDock atom types that are not element symbols.
 _AUTODOCK = {"A": "C", "OA": "O", "OS": "O", "NA": "N", "NS": "N", "SA": "S", "HD": "H", "HS": "H"}
-_MOL2_RESIDUE = re.compile(r"([A-Za-z]{2,4}|[A-Za-z0-9]{3})(-?\d+)([A-Za-z]?)")
+_MOL2_RESIDUE = re.compile(r"([A-Za-z]{2,4}|[A-Za-z0-9]{3})(-?[0-9]{1,9})([A-Za-z]?)")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")
 _CIF_TOKEN = re.compile(r"""'(?:[^']|'(?=\S))*'(?=\s|$)|"(?:[^"]|"(?=\S))*"(?=\s|$)|\S+""")
 _CIF_COLUMNS = {
     "atom": ("auth_atom_id", "label_atom_id"),
@@ -145,7 +147,7 @@ def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
     content = read_whole(path, max_bytes)
     if path.suffix.lower() == ".gz":
         try:
-            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(max_bytes + 1)
+            content = _unpacked(content, max_bytes)
         except (EOFError, OSError, zlib.error) as error:
             raise InputError(where, f"damaged or truncated gzip file ({error})", "fetch it again") from error
     if len(content) > max_bytes:
@@ -154,6 +156,16 @@ def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
         raise InputError(where, "empty file")
     # Comments and authors' names come in every encoding; the fields that are read are ASCII.
     return content.decode("utf-8", errors="replace")
+
+
+def _unpacked(content: bytes, max_bytes: int) -> bytes:
+    """Unpack gzip data to little more than `max_bytes`, in pieces, because read(n) makes room for n at once."""
+    pieces, size = [], 0
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+        while size <= max_bytes and (piece := stream.read(_PIECE_BYTES)):
+            pieces.append(piece)
+            size += len(piece)
+    return b"".join(pieces)
 
 
 def _parse_pdb(path: Path, lines: Sequence[str]) -> Structure:
@@ -260,7 +272,7 @@ def _parse_cif(path: Path, lines: Sequence[str]) -> Structure:
         return [a or b for a, b in zip(column(author, ""), column(label, ""), strict=True)]
 
     numbers = named("number")
-    if not all(text.lstrip("-").isdigit() for text in numbers if text):
+    if not all(_WHOLE_NUMBER.fullmatch(text) for text in numbers if text):
         raise InputError(path, "a residue number in _atom_site.auth_seq_id is not a whole number")
     return Structure(
         xyz=np.stack([_floats(path, positions, column(f"Cartn_{axis}", "nan")) for axis in "xyz"], axis=1),

@@ -36,6 +36,24 @@ class Fold:
     truth: NDArray[np.str_]
     probabilities: NDArray[np.float64]
 
+    @property
+    def repeat(self) -> int:
+        """Number of the repeat, from 1; 0 where the name says none."""
+        return _place(self.name)[0]
+
+
+def run_folder(inputs: Sequence[Path]) -> Path:
+    """Return the one run folder among the inputs of a stage.
+
+    Raises
+    ------
+    InputError
+        None, several, or a folder that no training wrote.
+    """
+    if len(inputs) != 1 or not (inputs[0] / "params.yaml").is_file():
+        raise InputError("INPUT", "expected one run folder that `medtools train` wrote")
+    return inputs[0]
+
 
 def write_predictions(
     path: Path,

@@ -48,9 +48,8 @@ _WHILE_TRAINING = ("resume.ckpt", "metrics.csv")  # a run that is under way show
 _IMPORTED = {
     "homology": ("medtools.homology.steps",),
     "plot": ("medtools.homology.figures", "medtools.homology.plots.panels"),
-    "mci-homology": (
-        "medtools.systems.mci_homology.demo", "medtools.systems.mci_homology.group_statistics", "matplotlib.figure",
-    ),
+    "mci-homology": ("medtools.systems.mci_homology.demo",),
+    "stats": ("medtools.systems.mci_homology.group_statistics",),
     "asd-transformer": ("medtools.systems.asd_transformer.explanation", "medtools.training.fit"),
     "covid-severity": ("medtools.systems.covid_severity.inference", "medtools.systems.covid_severity.scoring"),
     "drivpocket": ("medtools.systems.drivpocket.steps", "medtools.systems.drivpocket.learning"),

@@ -17,12 +17,13 @@ import numpy as np
 from medtools.io.nifti import write_volume
 
 ORGANS: Mapping[int, tuple[str, str]] = {
-    1: ("spleen", "abdominal"), 2: ("right kidney", "abdominal"), 3: ("left kidney", "abdominal"),
-    4: ("gallbladder", "abdominal"), 5: ("liver", "abdominal"), 6: ("stomach", "abdominal"), 7: ("aorta", ""),
-    8: ("inferior vena cava", ""), 9: ("portal vein", ""), 10: ("pancreas", "abdominal"),
-    11: ("right adrenal gland", "abdominal"), 14: ("left lower lobe", ""), 18: ("duodenum", "abdominal"),
+    1: ("spleen", ""), 2: ("right kidney", "kidney"), 3: ("left kidney", "kidney"), 4: ("gallbladder", ""),
+    5: ("liver", ""), 6: ("stomach", ""), 7: ("pancreas", ""), 8: ("right adrenal gland", "adrenal gland"),
+    9: ("left adrenal gland", "adrenal gland"), 18: ("small bowel", ""), 19: ("duodenum", ""), 20: ("colon", ""),
+    52: ("aorta", ""), 63: ("inferior vena cava", ""), 64: ("portal vein", ""), 88: ("left iliopsoas", "iliopsoas"),
+    89: ("right iliopsoas", "iliopsoas"),
 }  # fmt: skip
-"""Value in the label map to name and to the class that it is held out with; all others are called by their number."""
+"""Value in the label map (the package's 117 structures) to name and group; all others are called by their number."""
 
 _EVERY = 4
 

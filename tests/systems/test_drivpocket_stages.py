@@ -288,3 +288,55 @@ def test_the_card_names_every_stage_and_lists_its_defaults():
         assert f"medtools {stage}" in outcome.out
     assert "learning_rate: 0.001" in outcome.out
     assert "@inproceedings" in call("systems", "cite", "drivpocket").out
+
+
+def test_inference_leaves_a_manifest_that_can_be_scored_as_it_is(work, predicted):
+    _, rows = read_tsv(predicted / "manifest.tsv")
+    assert [row["split"] for row in rows] == ["train"] * 3 + ["test"]
+    assert {(predicted / row["ligand"]).name for row in rows} == {"ligands.mol2"}
+    out = work / "scored-as-it-is"
+    outcome = call("score", "drivpocket", predicted, "--out", out)
+    assert outcome.code == 0, outcome.err
+    assert "scoring 1 of 4 proteins (split: test)" in outcome.err
+    assert {row["n"] for row in read_tsv(out / "scores.tsv")[1]} == {"1"}
+
+
+def test_the_distance_to_a_known_ligand_stands_in_the_table_and_in_the_page(work, predicted):
+    from medtools.io.molecules import read_molecules
+
+    ligand = read_molecules(work / "raw" / "globule-0001" / "ligand.mol2")[0]
+    _, rows = read_tsv(predicted / "globule-0001" / "pockets.tsv")
+    for row in rows:
+        centre = np.array([float(row[c]) for c in "xyz"])
+        expected = np.linalg.norm(ligand - centre, axis=1).min()
+        assert float(row["ligand_distance"]) == pytest.approx(expected, abs=0.011)
+    page = (predicted / "globule-0001" / "pockets.html").read_text()
+    data = json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)[1])
+    assert len(data["ligands"][0]["atoms"]) == len(ligand)
+    assert "from the nearest atom of a known ligand" in data["pockets"][0]["where"]
+
+
+@pytest.mark.parametrize(
+    ("split", "labels", "expected"),
+    [("validation", True, "no row has 'validation' in column 'split'"), ("all", False, "none of 4 rows has a file")],
+)
+def test_there_must_be_something_to_score(work, predicted, tmp_path, split, labels, expected):
+    source = work / "pre"
+    if not labels:
+        source = edited(work, "unlabelled", lambda i, r: r | {"ligand": "n/a", "cavity": "n/a"})
+    outcome = call("score", "drivpocket", source, "--predictions", predicted, "--split", split, "--out", tmp_path / "x")
+    assert outcome.code == 2
+    assert expected in outcome.err
+
+
+def test_a_structure_of_too_much_text_fails_alone(work, tmp_path, monkeypatch):
+    from medtools.core.errors import RefusedError
+    from medtools.preprocess.protein import steps
+
+    def refuse(path: Path) -> None:
+        raise RefusedError(f"{path}: more than 1024 MiB of text, which is the limit")
+
+    monkeypatch.setattr(steps, "read_structure", refuse)
+    outcome = call("infer", "drivpocket", work / "raw" / "globule-0002" / "protein.pdb", "--out", tmp_path / "x")
+    assert outcome.code == 2
+    assert "which is the limit" in outcome.err

@@ -40,6 +40,7 @@ from medtools.training.batches import TensorBatches
 from medtools.training.classical import Baseline, fit_predict, make_baseline
 from medtools.training.fit import FitResult, Objective, fit
 from medtools.training.inference import predict
+from medtools.training.predictions import TABLE, write_predictions
 from medtools.training.splits import (
     SPLIT_COLUMNS,
     Split,
@@ -237,9 +238,9 @@ def _train_fold(job: Job, cohort: data.Cohort, split: Split, folder: Path, name:
         estimator = make_baseline(_ESTIMATORS[params.model], seed=job.seed)
         table = classical_features(cohort, params, split)
         found = fit_predict(estimator, table, np.array(cohort.groups), split, classes_of(params))
-    path = folder / "predictions.tsv"
-    truth = np.array(cohort.groups)[split.test]
-    write_predictions(path, cohort, split.test, classes_of(params), found, truth)
+    path = folder / TABLE
+    ids, subjects, truth = ([names[i] for i in split.test] for names in (cohort.ids, cohort.subjects, cohort.groups))
+    write_predictions(path, ids, subjects, classes_of(params), found, truth=truth)
     return [path, *files]
 
 
@@ -254,29 +255,6 @@ def classical_features(cohort: data.Cohort, params: ClassifierParams, split: Spl
     if features.efficiency is None:
         return upper_triangles(features.connectivity)
     return features.weighted.reshape(len(cohort), -1).astype(np.float64)
-
-
-def write_predictions(
-    path: Path,
-    cohort: data.Cohort,
-    rows: NDArray[np.int64],
-    classes: tuple[str, str],
-    found: NDArray[np.float64],
-    truth: NDArray[np.str_] | None = None,
-) -> None:
-    """Write one row per subject, one column per class; with the truth, or with the class that is called."""
-    said = np.array(classes)[found.argmax(axis=1)] if truth is None else truth
-    column = "called" if truth is None else "truth"
-    table = [
-        {
-            "id": cohort.ids[row],
-            "subject": cohort.subjects[row],
-            column: str(word),
-            **{f"p_{name}": float(p) for name, p in zip(classes, values, strict=True)},
-        }
-        for row, word, values in zip(rows.tolist(), said, found, strict=True)
-    ]
-    write_tsv(path, ["id", "subject", column, *(f"p_{name}" for name in classes)], table)
 
 
 def _model_params(cohort: data.Cohort, params: ClassifierParams) -> dict[str, object]:

@@ -16,10 +16,11 @@ from medtools.core.errors import InputError
 from medtools.core.params import check
 from medtools.core.stage import Job
 from medtools.systems.asd_transformer import data
-from medtools.systems.asd_transformer.classification import build, network_inputs, probabilities, write_predictions
+from medtools.systems.asd_transformer.classification import build, network_inputs, probabilities
 from medtools.systems.asd_transformer.features import HARMONISATION, Features, harmonised, make_features, read_combat
 from medtools.systems.asd_transformer.params import ClassifierParams
 from medtools.training.checkpoint import load_checkpoint, load_into
+from medtools.training.predictions import TABLE, write_predictions
 
 
 def run(job: Job) -> None:
@@ -30,8 +31,8 @@ def run(job: Job) -> None:
     check_fits(job.params.model / "model.ckpt", trained, cohort)
     inputs = network_inputs(cohort, features_for(job.params.model, cohort, params), params)
     found = probabilities(network.to(resolve_device(job.device)), inputs, params)
-    path = job.out / "predictions.tsv"
-    write_predictions(path, cohort, np.arange(len(cohort)), tuple(trained["classes"]), found)  # type: ignore[arg-type]
+    path = job.out / TABLE
+    write_predictions(path, cohort.ids, cohort.subjects, trained["classes"], found)
     job.wrote(path)
 
 

@@ -46,9 +46,16 @@ class Globule:
     ligand: NDArray[np.float64]
 
 
-def globule(rng: np.random.Generator) -> Globule:
-    """Draw one globule: a jittered lattice in a sphere, three carved pockets, their lining, a random rigid motion."""
-    radius = rng.uniform(*_RADIUS)
+def globule(rng: np.random.Generator, radius: float | None = None) -> Globule:
+    """Draw one globule: a jittered lattice in a sphere, three carved pockets, their lining, a random rigid motion.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    radius : float, optional
+        Of the sphere in angstrom, 16 to 20 at random where it is not given.
+    """
+    radius = rng.uniform(*_RADIUS) if radius is None else radius
     steps = np.arange(-np.ceil(radius / _LATTICE), np.ceil(radius / _LATTICE) + 1) * _LATTICE
     xyz = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     xyz = xyz[np.linalg.norm(xyz, axis=1) <= radius]

@@ -114,18 +114,24 @@ def episode_figure(maps: Mapping[str, NDArray[Any]], columns: int, *, title: str
     for place, name in ((0, "Support"), (1, "Query")):
         grid[place, 1].imshow(maps["components"][place])
         grid[place, 1].set_title(f"{name}: features")
-    low = float(min(maps["background_similarity"].min(), maps["organ_similarity"].min()))
-    for place, key in ((0, "organ_similarity"), (1, "background_similarity")):
-        image = grid[place, 2].imshow(maps[key], cmap=SEQUENTIAL_MAP, vmin=low, vmax=1)
-        grid[place, 2].set_title("Cosine with " + key.partition("_")[0])
+    near = maps["organ_similarity"] > 0
+    low = float(min(maps[f"{key}_similarity"][near].min() for key in ("organ", "background"))) if near.any() else 0.0
+    for place, key in ((0, "organ"), (1, "background")):
+        shown = np.ma.masked_where(~near, maps[f"{key}_similarity"])
+        image = grid[place, 2].imshow(shown, cmap=SEQUENTIAL_MAP, vmin=low, vmax=1)
+        grid[place, 2].set_title(f"Cosine with {key}")
     figure.colorbar(image, ax=grid[:, 2].tolist(), shrink=0.7)
     # Neighbouring cells get unlike colours: a cell has no order.
     cells = maps["winning_cell"]
     colour = 3 * (cells // columns % 3) + cells % columns % 3
-    grid[0, 3].imshow(np.ma.masked_where(maps["organ_similarity"] <= 0, colour), cmap=_cell_colours(), vmin=0, vmax=8)
+    _slice(grid[0, 3], maps["query"], maps["query"].shape)
+    grid[0, 3].imshow(np.ma.masked_where(~near, colour), cmap=_cell_colours(), vmin=0, vmax=8, alpha=0.7)
     grid[0, 3].set_title("Cell that decided")
-    grid[1, 3].imshow(maps["organ_similarity"] - maps["background_similarity"], cmap="RdBu_r", vmin=-1, vmax=1)
+    difference = np.ma.masked_where(~near, maps["organ_similarity"] - maps["background_similarity"])
+    most = float(np.abs(difference).max()) if near.any() else 1.0
+    image = grid[1, 3].imshow(difference, cmap="RdBu_r", vmin=-most, vmax=most)
     grid[1, 3].set_title("Organ minus background")
+    figure.colorbar(image, ax=grid[1, 3], shrink=0.7)
     for axes in grid.flat:
         axes.set_xticks([])
         axes.set_yticks([])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def scores_of(rows: Rows, *, seed: int, resamples: int) -> list[Score]:
     scores = []
     for level, values in by_level(rows).items():
         subjects, found = np.array(list(values)), np.array(list(values.values()))
-        low, high = bootstrap(lambda rows, f=found: float(f[rows].mean()), subjects, seed=seed, resamples=resamples)
+        low, high = bootstrap(partial(_mean_of, found), subjects, seed=seed, resamples=resamples)
         scores.append(Score("dice", level, float(found.mean()), low, high, len(found)))
     return scores
 
@@ -152,7 +153,7 @@ def difference_rows(rows: Rows, other: Rows, where: Path, *, seed: int, resample
         names = np.array(list(values))
         first, second = (np.array([table[level][name] for name in values]) for table in (ours, theirs))
         difference, (low, high) = paired_bootstrap(
-            lambda _, value: float(np.mean(value)), first, first, second, subjects=names, seed=seed, resamples=resamples
+            _mean, first, first, second, subjects=names, seed=seed, resamples=resamples
         )
         differing = int((first != second).sum())
         p = float(stats.wilcoxon(first, second).pvalue) if differing >= 6 else None
@@ -188,6 +189,14 @@ def overlays(folder: Path, queries: Mapping[str, Stack], organs: Sequence[Organ]
             }
         )
     return panels
+
+
+def _mean_of(values: NDArray[np.float64], rows: NDArray[np.int64]) -> float:
+    return float(values[rows].mean())
+
+
+def _mean(_: Any, values: Any) -> float:
+    return float(np.mean(values))
 
 
 def _predictions(folder: Path) -> list[dict[str, str]]:

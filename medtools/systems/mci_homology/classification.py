@@ -25,6 +25,7 @@ from medtools.training.batches import TensorBatches
 from medtools.training.classical import fit_predict, make_baseline
 from medtools.training.fit import Objective, fit, supervised
 from medtools.training.inference import mean_loss, predict
+from medtools.training.predictions import TABLE, write_predictions
 from medtools.training.splits import SPLIT_COLUMNS, Split, holdout, split_rows, stratified_folds
 
 FINAL = "final"
@@ -140,8 +141,9 @@ def _train_fold(job: Job, task: Task, split: Split, folder: Path) -> Iterable[Pa
         estimator = make_baseline(params.model, seed=job.seed, prune=params.prune_corr)
         features = upper_triangles(task.matrices)
         probabilities = fit_predict(estimator, features, labels, split, task.classes)
-    path = folder / "predictions.tsv"
-    write_predictions(path, task, split.test, labels[split.test], probabilities)
+    path = folder / TABLE
+    ids, subjects = ([names[row] for row in split.test.tolist()] for names in (task.cohort.ids, task.cohort.subjects))
+    write_predictions(path, ids, subjects, task.classes, probabilities, truth=labels[split.test].tolist())
     return [path, *files]
 
 
@@ -230,23 +232,6 @@ def _model_params(job: Job, task: Task) -> dict[str, object]:
         "homology": pr.homology_params(params.homology, task.cohort.ids[0]),
         "params": {key: getattr(params, key) for key in ("network", "dim", "features", "model", "head", "branches")},
     }
-
-
-def write_predictions(
-    path: Path, task: Task, rows: NDArray[np.int64], truth: NDArray[np.str_], probabilities: NDArray[np.float64]
-) -> None:
-    """Write one row per test subject, one column per class."""
-    columns = ["id", "subject", "truth", *(f"p_{name}" for name in task.classes)]
-    table = [
-        {
-            "id": task.cohort.ids[row],
-            "subject": task.cohort.subjects[row],
-            "truth": str(label),
-            **{f"p_{name}": float(p) for name, p in zip(task.classes, found, strict=True)},
-        }
-        for row, label, found in zip(rows.tolist(), truth, probabilities, strict=True)
-    ]
-    write_tsv(path, columns, table)
 
 
 def _write_run(job: Job, task: Task, splits: list[Split]) -> None:

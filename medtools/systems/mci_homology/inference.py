@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from medtools.core.devices import resolve_device
 from medtools.core.errors import InputError
 from medtools.core.manifest import read_manifest
 from medtools.core.stage import Job
-from medtools.core.tables import write_tsv
 from medtools.systems.mci_homology import pr
 from medtools.systems.mci_homology.classification import build, network_input
 from medtools.systems.mci_homology.features import correlation_matrices
@@ -20,6 +18,7 @@ from medtools.systems.mci_homology.params import ClassifierParams
 from medtools.training.batches import TensorBatches
 from medtools.training.checkpoint import load_checkpoint, load_into
 from medtools.training.inference import predict
+from medtools.training.predictions import TABLE, write_predictions
 
 _TR_TOLERANCE = 0.01
 
@@ -41,13 +40,8 @@ def run(job: Job) -> None:
     logits = predict(network, data, device=resolve_device(job.device))
     probabilities = torch.softmax(logits.double(), dim=1).numpy()
     classes = trained["classes"]
-    called = np.array(classes)[probabilities.argmax(axis=1)]
-    rows = [
-        {"id": i, "subject": s, "called": str(c), **{f"p_{n}": float(v) for n, v in zip(classes, p, strict=True)}}
-        for i, s, c, p in zip(cohort.ids, cohort.subjects, called, probabilities, strict=True)
-    ]
-    path = job.out / "predictions.tsv"
-    write_tsv(path, ["id", "subject", "called", *(f"p_{name}" for name in classes)], rows)
+    path = job.out / TABLE
+    write_predictions(path, cohort.ids, cohort.subjects, classes, probabilities)
     job.wrote(path)
 
 

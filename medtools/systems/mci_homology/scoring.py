@@ -3,50 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medtools.core.errors import InputError
 from medtools.core.figures import save_figure
 from medtools.core.params import read_yaml
 from medtools.core.stage import Job
-from medtools.core.tables import read_tsv, write_tsv
+from medtools.core.tables import write_tsv
 from medtools.metrics.figures import confusion_figure, roc_figure
-from medtools.metrics.report import classification_scores
 from medtools.metrics.table import (
     COMPARISON_COLUMNS,
     SCORE_COLUMNS,
     Score,
     beside_published,
     best_epoch_on_test,
-    over_folds,
     score_rows,
 )
 from medtools.systems import registry
 from medtools.training.history import read_history
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Test predictions of one fold."""
-
-    repeat: int
-    subjects: NDArray[np.str_]
-    truth: NDArray[np.str_]
-    probabilities: NDArray[np.float64]
-    folder: Path
+from medtools.training.predictions import TABLE, Fold, pooled, read_folds, run_folder, scores_of
 
 
 def run(job: Job) -> None:
     """Write `scores.tsv`, `comparison.tsv` and the figures of a run."""
-    folder = _run_folder(job)
+    folder = run_folder(job.inputs)
     trained = read_yaml(folder / "params.yaml")
     classes, folds = read_folds(folder)
-    scores = _scores(classes, folds, trained["protocol"], job)
+    scores = _scores(classes, folds, folder, job)
     path = job.out / "scores.tsv"
     write_tsv(path, SCORE_COLUMNS, score_rows(scores))
     job.wrote(path)
@@ -55,8 +40,7 @@ def run(job: Job) -> None:
         path = job.out / "comparison.tsv"
         write_tsv(path, COMPARISON_COLUMNS, beside_published(scores, {("accuracy", "test"): published}))
         job.wrote(path)
-    true = _true_labels(folds)
-    truth, table = np.concatenate([f.truth for f in true]), np.concatenate([f.probabilities for f in true])
+    truth, table = pooled(_true_labels(folds, trained["protocol"]))
     title = f"{trained['model']}, {trained['task'].replace(':', ' vs ')}, {trained['network']} H{trained['dim']}"
     for name, figure in {
         "confusion": confusion_figure(truth, table, classes, title=title),
@@ -68,33 +52,8 @@ def run(job: Job) -> None:
 
 def reads(job: Job) -> list[Path]:
     """List what decides the scores."""
-    folder = _run_folder(job)
-    return [folder / "params.yaml", *sorted(folder.glob("folds/*/predictions.tsv"))]
-
-
-def read_folds(folder: Path) -> tuple[tuple[str, ...], list[Fold]]:
-    """Read the predictions of every fold, in order of repeat and fold.
-
-    Raises
-    ------
-    InputError
-        No fold is finished, or a table is damaged.
-    """
-    paths = sorted(folder.glob("folds/*/predictions.tsv"), key=lambda path: _place(path.parent.name))
-    if not paths:
-        raise InputError(folder, "holds no finished fold", "run `medtools train` first")
-    classes: tuple[str, ...] = ()
-    folds = []
-    for path in paths:
-        columns, rows = read_tsv(path)
-        classes = tuple(name.removeprefix("p_") for name in columns if name.startswith("p_"))
-        try:
-            probabilities = np.array([[float(row[f"p_{name}"]) for name in classes] for row in rows])
-        except ValueError as error:
-            raise InputError(path, f"a probability is not a number: {error}") from error
-        subjects, truth = (np.array([row[key] for row in rows]) for key in ("subject", "truth"))
-        folds.append(Fold(_place(path.parent.name)[0], subjects, truth, probabilities, path.parent))
-    return classes, folds
+    folder = run_folder(job.inputs)
+    return [folder / "params.yaml", *sorted(folder.glob(f"folds/*/{TABLE}"))]
 
 
 def published_accuracy(data: str, task: str, dim: int, network: str) -> float | None:
@@ -104,32 +63,20 @@ def published_accuracy(data: str, task: str, dim: int, network: str) -> float | 
     return None if found is None else float(found) / 100
 
 
-def _scores(classes: Sequence[str], folds: Sequence[Fold], protocol: str, job: Job) -> list[Score]:
-    true = _true_labels(folds) if protocol == "permutation" else list(folds)
-    truth, table = np.concatenate([f.truth for f in true]), np.concatenate([f.probabilities for f in true])
-    subjects = np.concatenate([f.subjects for f in true])
-    repeated = len(set(subjects.tolist())) < len(subjects)
-    scores = classification_scores(
-        truth,
-        table,
-        classes,
-        subjects=subjects if repeated else None,
-        seed=job.seed,
-        resamples=job.params.resamples,
-    )
-    if len(true) > 1:
-        each = [classification_scores(f.truth, f.probabilities, classes, resamples=0) for f in true]
-        scores += over_folds([[s for s in rows if " called " not in s.metric] for rows in each])
+def _scores(classes: Sequence[str], folds: Sequence[Fold], run: Path, job: Job) -> list[Score]:
+    protocol = read_yaml(run / "params.yaml")["protocol"]
+    true = _true_labels(folds, protocol)
+    scores = scores_of(classes, true, seed=job.seed, resamples=job.params.resamples)
     if protocol == "paper":
-        scores += _best_epoch(true[0])
+        scores += _best_epoch(run / "folds" / true[0].name, len(true[0].truth))
     if protocol == "permutation":
         scores.append(_permutation(classes, folds))
     return scores
 
 
-def _best_epoch(fold: Fold) -> list[Score]:
-    path = fold.folder / "metrics.csv"
-    return [best_epoch_on_test(read_history(path), "test_accuracy", n=len(fold.truth))] if path.is_file() else []
+def _best_epoch(fold: Path, n_test: int) -> list[Score]:
+    path = fold / "metrics.csv"
+    return [best_epoch_on_test(read_history(path), "test_accuracy", n=n_test)] if path.is_file() else []
 
 
 def _permutation(classes: Sequence[str], folds: Sequence[Fold]) -> Score:
@@ -144,18 +91,6 @@ def _permutation(classes: Sequence[str], folds: Sequence[Fold]) -> Score:
     return Score("permutation_p", "accuracy over folds", p, n=len(null))
 
 
-def _true_labels(folds: Sequence[Fold]) -> list[Fold]:
+def _true_labels(folds: Sequence[Fold], protocol: str) -> list[Fold]:
     """Return the folds whose labels are the true ones: under permutation the first repeat, else all of them."""
-    trained = read_yaml(folds[0].folder.parent.parent / "params.yaml")
-    return [fold for fold in folds if trained["protocol"] != "permutation" or fold.repeat == 1]
-
-
-def _place(name: str) -> tuple[int, int]:
-    repeat, _, fold = name.removeprefix("r").partition("f")
-    return int(repeat), int(fold)
-
-
-def _run_folder(job: Job) -> Path:
-    if len(job.inputs) != 1 or not (job.inputs[0] / "params.yaml").is_file():
-        raise InputError("INPUT", "expected one run folder that `medtools train` wrote")
-    return job.inputs[0]
+    return [fold for fold in folds if protocol != "permutation" or fold.repeat == 1]
