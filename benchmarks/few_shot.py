@@ -2,8 +2,8 @@
 
     python benchmarks/few_shot.py [--only NAME] [--out FILE.json]
 
-Each case runs in a process of its own with one thread; CPU and wall seconds are those of the step (after one warm-up
-step, where it is repeated) or of the epoch, memory is the largest resident size of the process. `--paper` adds the paper's configuration of
+Each case runs in a process of its own with one thread; CPU and wall seconds are those of a step (after one warm-up
+step, where it is repeated), memory is the largest resident size of the process. `--paper` adds the paper's batch of
 local-prototype, which takes minutes and several GiB on a CPU.
 """
 

@@ -30,8 +30,9 @@ import molgrid, numpy as np
 data = np.load(sys.argv[1]); out = np.zeros(data["grid"].shape, np.float32)
 molgrid.set_gpu_enabled(False)
 maker = molgrid.GridMaker(dimension=32.0)
-atoms = molgrid.CoordinateSet(molgrid.Grid2f(data["xyz"].astype("f4")), molgrid.Grid1f(data["channels"].astype("f4")),
-                              molgrid.Grid1f(data["radii"].astype("f4")), 14)
+# molgrid's grids are views: the arrays must live as long as they do.
+xyz, channels, radii = (data[name].astype("f4") for name in ("xyz", "channels", "radii"))
+atoms = molgrid.CoordinateSet(molgrid.Grid2f(xyz), molgrid.Grid1f(channels), molgrid.Grid1f(radii), 14)
 times = []
 for _ in range(int(sys.argv[2]) + 1):
     begun = time.process_time()

@@ -41,7 +41,7 @@ _MODELS = ("--segmenter", "segment/model.ckpt", "--ranker", "rank/model.ckpt")
 COMMANDS = (
     Command("demo mci-homology", _SERIES, "mci"),
     Command("homology", ("mci", "--tr", "3000", "--max-dim", "0", "--networks", "CB"), "topology", ("mci",)),
-    Command("homology ps", ("topology/manifest.tsv",), "ps", ("mci", "topology")),
+    Command("homology ps", ("topology/manifest.tsv", "--diagrams", "topology/diagrams"), "ps", ("mci", "topology")),
     Command("homology plot", ("topology/manifest.tsv", "--homology", "topology", "--dpi", "40"), "figures",
             ("mci", "topology")),
     Command("stats mci-homology", ("mci", "--homology", "topology", "--comparisons", "HC:LMCI"), "stats",

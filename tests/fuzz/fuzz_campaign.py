@@ -151,6 +151,7 @@ def _lines(stream: IO[str]) -> Iterator[str | None]:
 
 def _work(form: Format, good: Folder, numbers: list[int], seed: int, stream: IO[str]) -> None:
     """Read the good specimen, then the damaged ones, and report each on a line."""
+    faulthandler.disable()  # the crash of a worker is an outcome like others; --only shows its trace
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as parent, contextlib.chdir(parent):

@@ -388,7 +388,8 @@ def test_damaged_fields_are_named_not_quoted(series, old, new, message):
 
 
 def test_an_element_that_announces_gigabytes_gets_no_more_than_the_file_has(series):
-    # Pixel data of 2 GiB, in a file of some kilobytes.
+    # Pixel data of 2 GiB, in a file of some kilobytes; those that the image needs are there.
+    expected = read_ct(series).hu
     content = (series / "0003.dcm").read_bytes()
     at = content.index(b"OW\0\0") + 4
     (series / "0003.dcm").write_bytes(content[:at] + (2**31).to_bytes(4, "little") + content[at + 4 :])
@@ -396,7 +397,7 @@ def test_an_element_that_announces_gigabytes_gets_no_more_than_the_file_has(seri
     pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (pages + 2**29, before[1]))
     try:
-        with pytest.raises(InputError, match=r"0003\.dcm: truncated"):
-            read_ct(series)
+        found = read_ct(series).hu
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
+    assert np.array_equal(found, expected)

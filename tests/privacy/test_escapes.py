@@ -123,10 +123,10 @@ def test_a_roi_or_network_named_like_a_path_makes_a_file_of_its_own_folder(tmp_p
         write_series(tmp_path / "data" / f"sub-{number}_timeseries.tsv", series, names)
     before = set(contents(tmp_path))
 
-    made = call(
-        "homology", tmp_path / "data", "--atlas", atlas, "--max-dim", "0", "--out", tmp_path / "a" / "b" / "out"
-    )
-    compared = call("homology", "ps", tmp_path / "a/b/out/manifest.tsv", "--atlas", atlas, "--out", tmp_path / "a/b/ps")
+    out, ps = tmp_path / "a" / "b" / "out", tmp_path / "a" / "b" / "ps"
+    made = call("homology", tmp_path / "data", "--atlas", atlas, "--max-dim", "0", "--out", out)
+    diagrams = ("--diagrams", out / "diagrams")
+    compared = call("homology", "ps", out / "manifest.tsv", "--atlas", atlas, *diagrams, "--out", ps)
 
     assert made.code == 0, made.err
     assert compared.code == 0, compared.err

@@ -340,3 +340,23 @@ def test_a_structure_of_too_much_text_fails_alone(work, tmp_path, monkeypatch):
     outcome = call("infer", "drivpocket", work / "raw" / "globule-0002" / "protein.pdb", "--out", tmp_path / "x")
     assert outcome.code == 2
     assert "which is the limit" in outcome.err
+
+
+@pytest.mark.slow
+def test_a_learnt_ranking_beats_geometry_on_unseen_globules(tmp_path):
+    for words in (
+        ("demo", "drivpocket", "--proteins", 30, "--seed", 7, "--out", tmp_path / "raw"),
+        ("preprocess", "protein", tmp_path / "raw", "--out", tmp_path / "pre"),
+        ("train", "drivpocket", "rank", tmp_path / "pre", "--preset", "cpu", "--epochs", 6, "--out", tmp_path / "rank"),
+        ("infer", "drivpocket", tmp_path / "pre", "--ranker", tmp_path / "rank" / "model.ckpt", "--no-pictures",
+         "--grid-pockets", 0, "--out", tmp_path / "pockets"),
+        ("score", "drivpocket", tmp_path / "pockets", "--out", tmp_path / "scores"),
+    ):  # fmt: skip
+        outcome = call(*words)
+        assert outcome.code == 0, outcome.err
+    _, rows = read_tsv(tmp_path / "scores" / "scores.tsv")
+    rate = {row["level"]: float(row["value"]) for row in rows if row["metric"] == "DCA top-n"}
+    assert {row["n"] for row in rows} == {"10"}
+    # A third of the sites are first by chance; geometry cannot tell the pockets apart.
+    assert rate["drivpocket"] >= max(rate["fpocket score"], rate["fpocket druggability"]) + 20
+    assert rate["drivpocket"] >= 80

@@ -6,12 +6,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 from support import call, results
 
 from medtools.core.errors import InputError
 from medtools.core.tables import read_tsv
 from medtools.io.nifti import write_volume
 from medtools.metrics.segmentation import dice
+from medtools.nn.resnet import ResNet
 from medtools.systems.local_prototype.augmentation import augment
 from medtools.systems.local_prototype.cohort import MADE, VISCERAL, Organ, parts
 from medtools.systems.local_prototype.items import choose_slices, collect_items
@@ -29,9 +31,9 @@ TRAIN = ("--width", "0.0625", "--iterations", "4", "--epochs", "2", "--batch", "
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Six made abdomens of 64 pixels and 6 slices, prepared at 64 pixels."""
+    """Seven made abdomens of 64 pixels and 6 slices, prepared at 64 pixels."""
     folder = tmp_path_factory.mktemp("organs")
-    words = ("--size", "64", "--slices", "6", "--train", "3", "--queries", "2", "--shift", "6")
+    words = ("--size", "64", "--slices", "6", "--train", "4", "--queries", "2", "--shift", "6")
     assert call("demo", "local-prototype", "--out", folder / "data", *words).code == 0
     outcome = call(
         *("preprocess", "local-prototype", "slices", folder / "data" / "manifest.tsv"),
@@ -226,6 +228,51 @@ def test_a_test_class_among_the_training_classes_is_refused(prepared):
     assert "left kidney is also held out with kidney" in outcome.err
 
 
+@pytest.mark.parametrize("select", ["training", "test"])
+def test_the_best_epoch_can_be_kept_and_choosing_it_on_the_test_is_warned_of(prepared, select):
+    out = prepared / f"select-{select}"
+
+    outcome = call(
+        "train", "local-prototype", prepared / "slices", *TRAIN, "--sample", "kidney", "--select", select, "--out", out
+    )
+
+    assert outcome.code == 0, outcome.err
+    assert ("optimistic" in outcome.err) == (select == "test")
+    lines = (out / "folds" / "kidney" / "metrics.csv").read_text().splitlines()
+    column = lines[0].split(",").index("val_dice")
+    assert all(0 <= float(line.split(",")[column]) <= 1 for line in lines[1:])
+
+
+def test_panet_is_one_cell_and_the_regulariser(prepared):
+    out = prepared / "panet"
+
+    outcome = call(
+        *("train", "local-prototype", prepared / "slices", *TRAIN, "--sample", "kidney", "--out", out),
+        *("--alpha", "1", "--alignment", "1", "--authors", "--shots", "2", "--no-augment"),
+    )
+
+    assert outcome.code == 0, outcome.err
+    stored = read_params(out / "folds" / "kidney" / "model.ckpt")
+    assert (stored["alpha"], stored["min_pixels"]) == (1, 10)
+    assert "alignment" in (out / "folds" / "kidney" / "metrics.csv").read_text().splitlines()[0]
+
+
+def test_a_start_from_a_weight_file_is_said(prepared):
+    weights = prepared / "resnet50.safetensors"
+    save_file(ResNet("bottleneck", (3, 4, 6, 3), classes=3, width=0.0625).state_dict(), weights)
+    out = prepared / "started"
+
+    outcome = call(
+        *("train", "local-prototype", prepared / "slices", *TRAIN, "--sample", "liver", "--out", out),
+        *("--weights", weights, "--added-classes"),
+    )
+
+    assert outcome.code == 0, outcome.err
+    assert "starts from weights" in outcome.err
+    stored = read_params(out / "folds" / "liver" / "model.ckpt")
+    assert stored["trained"] == ["spleen", "right kidney", "left kidney", "right psoas", "left psoas"]
+
+
 def test_masks_lie_on_the_querys_own_grid(prepared, segmented):
     image = nib.load(prepared / "data" / "image" / "query-01.nii.gz")
 
@@ -398,6 +445,16 @@ def test_bad_options_are_one_clear_line(prepared, tmp_path, words, message):
     assert len(outcome.lines) <= 5
 
 
+@pytest.mark.parametrize("stage", ["train", "infer", "score", "explain"])
+def test_a_missing_input_is_one_clear_line(tmp_path, stage):
+    words = {"score": ("--predictions", tmp_path), "explain": ("--model", tmp_path)}.get(stage, ())
+
+    outcome = call(stage, "local-prototype", *words, "--out", tmp_path / "out")
+
+    assert outcome.code == 2
+    assert "expected one manifest" in outcome.err or "INPUT" in outcome.err
+
+
 def test_a_support_without_the_organ_is_named(prepared):
     empty = stack()
     bare = Stack("bare", "support", empty.image, 0 * empty.labels, empty.grid)
@@ -409,5 +466,5 @@ def test_a_support_without_the_organ_is_named(prepared):
 def test_the_made_cohort_is_known_before_it_is_made(prepared):
     _, rows = read_tsv(prepared / "data" / "manifest.tsv")
 
-    assert {row["id"]: row["split"] for row in rows} == parts(3, 2)
+    assert {row["id"]: row["split"] for row in rows} == parts(4, 2)
     assert json.loads((prepared / "data" / "demo.json").read_text())["status"] == "complete"

@@ -109,7 +109,8 @@ def make_splits(scans: Scans, params: TrainParams, seed: int) -> list[Split]:
     units = scans.subjects if params.split == "patient" else scans.ids
     if params.protocol == "cv":
         return stratified_folds(units, scans.labels, folds=params.folds, seed=seed, validation=params.inner_validation)
-    test = round(params.test * len(set(units.tolist())))
+    count = len(set(units.tolist()))
+    test = round(params.test * count) / count  # a share of 7:3 is rounded, not rounded up
     state = child_seed(seed, "division", bits=32)
     return [holdout(units, scans.labels, test=test, validation=params.inner_validation, seed=state)]
 

@@ -27,7 +27,7 @@ _COMPONENTS = 3
 def run(job: Job) -> None:
     """Write `maps.npz` (similarities, winning cells, components of the features), `maps.png` and `cells.tsv`."""
     params = job.params
-    manifest, organs = load_manifest(job.inputs[0])
+    manifest, organs = load_manifest(job.inputs)
     networks = load_networks(params.model, job.device, {})
     name = params.organ or networks[0][1]["held_out"][0]
     organ = named(organs, [name], "--organ")[0]
@@ -70,7 +70,7 @@ def run(job: Job) -> None:
 
 def reads(job: Job) -> list[Path]:
     """List what decides the maps."""
-    manifest, _ = load_manifest(job.inputs[0])
+    manifest, _ = load_manifest(job.inputs)
     files = [row.paths["slices"] for row in manifest.rows if row.get("split") != "train"]
     return [manifest.path, *files, *sorted(job.params.model.glob("folds/*/model.ckpt"))]
 

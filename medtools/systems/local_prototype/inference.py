@@ -42,7 +42,7 @@ class _Tables:
 def run(job: Job) -> None:
     """Write one mask per query and organ in the query's grid, the tables, and the prototypes."""
     params: InferParams = job.params
-    manifest, organs = load_manifest(job.inputs[0])
+    manifest, organs = load_manifest(job.inputs)
     supports = load_part(manifest, "support", ids=params.support)
     queries = load_part(manifest, "query")
     ranges = _given_ranges(params)
@@ -76,7 +76,7 @@ def run(job: Job) -> None:
 
 def reads(job: Job) -> list[Path]:
     """List what decides the masks."""
-    manifest, _ = load_manifest(job.inputs[0])
+    manifest, _ = load_manifest(job.inputs)
     files = [manifest.path, *(row.paths["slices"] for row in manifest.rows if row.get("split") != "train")]
     models = sorted(job.params.model.glob("folds/*/model.ckpt")) if job.params.model else []
     return [*files, *models, *([job.params.ranges] if job.params.ranges else [])]

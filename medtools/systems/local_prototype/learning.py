@@ -14,7 +14,7 @@ from medtools.core.atomic import write_text
 from medtools.core.errors import InputError
 from medtools.core.log import LOGGER
 from medtools.core.params import values_yaml
-from medtools.core.seeds import child_seed, seeded
+from medtools.core.seeds import child_seed, generator, seeded
 from medtools.core.stage import Job, Sample
 from medtools.nn.resnet import load_torchvision
 from medtools.systems.local_prototype.cohort import Organ, fold_word
@@ -25,7 +25,6 @@ from medtools.systems.local_prototype.segmentation import mean_dice
 from medtools.systems.local_prototype.slices import Stack, load_manifest, load_part, named
 from medtools.training.episodes import EpisodeBatches, EpisodeSampler
 from medtools.training.fit import Objective, Step, fit
-from medtools.training.splits import holdout
 
 SYSTEM = "local-prototype"
 _PAPER_STEPS, _AUTHORS_STEPS, _AUTHORS_PIXELS = 10_000, 2_500, 10
@@ -36,7 +35,7 @@ _VALIDATION_SHARE = 0.2
 def run(job: Job) -> None:
     """Train every fold."""
     params: TrainParams = job.params
-    manifest, organs = load_manifest(job.inputs[0])
+    manifest, organs = load_manifest(job.inputs)
     folds = {fold_word(group): group for group in params.held_out}
     train_organs = {group: training_organs(organs, group, params) for group in params.held_out}
     write_text(job.out / "params.yaml", values_yaml(params))
@@ -181,10 +180,7 @@ def _selection(
         return lambda model: {"val_dice": mean_dice(model, supports, queries, held_out)}, stacks
     if len(stacks) < 4:
         raise InputError("--select", f"training needs at least 4 volumes to set two aside, found {len(stacks)}")
-    ids = [stack.id for stack in stacks]
-    split = holdout(
-        ids, ["volume"] * len(ids), test=max(_VALIDATION_SHARE, 2 / len(ids)), seed=child_seed(seed, "aside", bits=32)
-    )
-    aside = [stacks[number] for number in split.test]
-    left = [stacks[number] for number in split.train]
+    order = generator(seed, "aside").permutation(len(stacks)).tolist()
+    count = max(2, round(_VALIDATION_SHARE * len(stacks)))
+    aside, left = [stacks[number] for number in order[:count]], [stacks[number] for number in sorted(order[count:])]
     return lambda model: {"val_dice": mean_dice(model, aside[:1], aside[1:], trained)}, left

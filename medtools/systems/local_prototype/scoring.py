@@ -37,7 +37,7 @@ Rows = list[dict[str, Any]]
 def run(job: Job) -> None:
     """Write `dice.tsv`, `alignment.tsv`, `scores.tsv`, the comparisons and the figures."""
     folder: Path = job.params.predictions
-    manifest, organs = load_manifest(job.inputs[0])
+    manifest, organs = load_manifest(job.inputs)
     queries = {stack.id: stack for stack in load_part(manifest, "query")}
     rows = dice_rows(folder, queries, organs)
     _write(job, "dice.tsv", DICE_COLUMNS, rows)
@@ -61,7 +61,7 @@ def run(job: Job) -> None:
 
 def reads(job: Job) -> list[Path]:
     """List what decides the scores."""
-    manifest, _ = load_manifest(job.inputs[0])
+    manifest, _ = load_manifest(job.inputs)
     folders = [folder for folder in (job.params.predictions, job.params.against) if folder is not None]
     files = [path for folder in folders for path in sorted(folder.rglob("*.nii.gz"))]
     tables = [folder / name for folder in folders for name in (PREDICTIONS, PAIRS) if (folder / name).is_file()]

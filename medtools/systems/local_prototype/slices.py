@@ -111,9 +111,17 @@ def read_stack(path: Path, identifier: str, part: str) -> Stack:
     return Stack(identifier, part, arrays["image"], arrays["labels"], grid)
 
 
-def load_manifest(path: Path) -> tuple[Manifest, tuple[Organ, ...]]:
-    """Read the manifest and the organ table that `medtools preprocess` wrote."""
-    path = path / "manifest.tsv" if path.is_dir() else path
+def load_manifest(inputs: Sequence[Path]) -> tuple[Manifest, tuple[Organ, ...]]:
+    """Read the manifest (or that of a folder) and the organ table that `medtools preprocess` wrote.
+
+    Raises
+    ------
+    InputError
+        Not exactly one input, or a fault of either table.
+    """
+    if len(inputs) != 1:
+        raise InputError("INPUT", f"expected one manifest of prepared slices, found {len(inputs)}")
+    path = inputs[0] / "manifest.tsv" if inputs[0].is_dir() else inputs[0]
     manifest = read_manifest(path, ("slices",))
     manifest.labels("split", ("train", "support", "query"))
     return manifest, read_organs(path.parent / ORGANS)
