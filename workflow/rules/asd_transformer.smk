@@ -4,6 +4,7 @@
 rule asd_connectivity:
     input:
         manifest=manifest,
+        files=all_files,
     output:
         manifest="results/{dataset}/connectivity/manifest.tsv",
         communities="results/{dataset}/connectivity/communities.tsv",

@@ -101,6 +101,14 @@ def batch_files(wildcards):
     return [] if found.is_raw else own_files(found, wildcards.batch)
 
 
+def all_files(wildcards):
+    """The same, of the whole data set."""
+    found = data_set(wildcards)
+    return (
+        [] if found.is_raw else [file for own in found.samples.values() for file in own]
+    )
+
+
 def raw_files(wildcards):
     """The images of one batch."""
     return own_files(data_set(wildcards), wildcards.batch)

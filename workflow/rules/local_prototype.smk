@@ -4,6 +4,7 @@
 rule organs_slices:
     input:
         manifest=manifest,
+        files=all_files,
     output:
         manifest="results/{dataset}/slices/manifest.tsv",
         organs="results/{dataset}/slices/organs.tsv",

@@ -8,6 +8,9 @@ from typing import Any
 CLASSES = {"Non": 24, "VeryMild": 17, "Mild": 10, "Moderate": 5}
 """Stages of dementia, healthy first, with their subjects in the synthetic cohort: imbalanced, as the real sets are."""
 
+PATH_COLUMNS = ("image",)
+"""Columns of a manifest that name files."""
+
 SLICES = 10
 FOLDS = 10
 

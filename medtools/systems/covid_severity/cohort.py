@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+PATH_COLUMNS = ("ct",)
+"""Columns of a manifest that name files."""
+
 SCANS = 6
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+PATH_COLUMNS = ("series",)
+"""Columns of a manifest that name files."""
+
 GROUPS = ("HC", "EMCI", "LMCI")
 """Healthy controls, early and late mild cognitive impairment."""
 
