@@ -181,7 +181,8 @@ def _check_extent(text: str) -> None:
     ------
     ValueError
     """
-    open_nodes, anchored = [_Node()], {}
+    open_nodes = [_Node()]
+    anchored: dict[str | None, int] = {}
     for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, yaml.AliasEvent):
             open_nodes[-1].size += anchored.get(event.anchor, 0)

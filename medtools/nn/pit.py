@@ -45,7 +45,7 @@ class PitTiny(nn.Module):
                 grid, token = self.pools[number - 1](grid, token)
             side = grid.shape[-2:]
             tokens = torch.cat([token, grid.flatten(2).transpose(1, 2)], dim=1)
-            for block in blocks:  # type: ignore[union-attr,operator]
+            for block in blocks:  # type: ignore[attr-defined]
                 tokens = block(tokens)
             token = tokens[:, :1]
             grid = tokens[:, 1:].transpose(1, 2).unflatten(2, side)

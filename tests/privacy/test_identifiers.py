@@ -19,7 +19,7 @@ VERBOSE = ("--verbose", "--log-json")
 def covid(tmp_path_factory) -> Path:
     """One phantom whose DICOM files and lobe mask name a person, with what every later stage makes of it."""
     folder = tmp_path_factory.mktemp("covid")
-    good(call("demo", "covid-severity", "--scans", "1", "--size", "64", "--slices", "16", "--out", folder / "data"))
+    good(call("demo", "covid-severity", "--scans", "1", "--size", "96", "--slices", "24", "--out", folder / "data"))
     for path in (folder / "data" / "scans").rglob("*.dcm"):
         mark_dicom(path)
     for path in (folder / "data").rglob("*.nii.gz"):
@@ -37,7 +37,7 @@ def good(outcome: Outcome) -> Outcome:
 def test_the_word_is_where_it_was_planted(covid):
     # Otherwise the tests below would pass for the wrong reason.
     planted = traces(covid / "data")
-    assert len([name for name in planted if name.endswith(".dcm")]) == 16
+    assert len([name for name in planted if name.endswith(".dcm")]) == 24
     assert len([name for name in planted if name.endswith(".nii.gz")]) == 2
 
 

@@ -90,7 +90,10 @@ def pooled_micro(
         name: percentile_interval(np.concatenate([part[name] for part in parts])) if parts else (None, None)
         for name in _MICRO
     }
-    return [Score(name, level, value, *intervals[name], len(true)) for name, value in values.items()]
+    return [
+        Score(name, level, value, ci_low=intervals[name][0], ci_high=intervals[name][1], n=len(true))
+        for name, value in values.items()
+    ]
 
 
 def _micro(

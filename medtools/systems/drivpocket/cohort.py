@@ -10,6 +10,9 @@ from typing import Any
 
 PROTEINS = 24
 
+PATH_COLUMNS = ("structure",)
+"""Columns of a manifest that name files."""
+
 
 def globule_name(number: int) -> str:
     """Return the identifier of a globule, numbered from 1."""

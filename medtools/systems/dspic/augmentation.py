@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medtools.core.log import LOGGER
 from medtools.core.manifest import write_manifest
+from medtools.core.params import check
 from medtools.core.stage import Job
 from medtools.io import image_cohort
 from medtools.io.images import write_image
@@ -56,7 +57,7 @@ def _gan_draw(params: GeometryParams, folder: Path, seed: int, device: str, over
         from medtools.systems.dspic.gan import draw, train_gan
 
         own = gan_seed(seed, label)
-        settings = FitSettings(epochs=params.gan_epochs, monitor="discriminator")
+        settings = check(FitSettings, {"epochs": params.gan_epochs, "monitor": "discriminator"})
         gan = train_gan(sources, out=folder / label, settings=settings, seed=own, device=device, overwrite=overwrite)
         return draw(gan, count, own)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,7 +69,11 @@ def draw_view(rng: np.random.Generator, patient: Patient, view: str, scale: int)
     uptake = np.zeros((HEIGHT // scale, WIDTH // scale))
     body = [(300, 128, 150, 45, 0.02), (700, 128, 190, 34, 0.02)]
     seen = [blob for blob in patient.lesions if rng.random() < 0.8]
-    weighted = [(body, 1.0), (patient.skeleton, 1.0), (patient.spine, 1.3 if posterior else 1.0)]
+    weighted: list[tuple[Sequence[tuple[float, ...]], float]] = [
+        (body, 1.0),
+        (patient.skeleton, 1.0),
+        (patient.spine, 1.3 if posterior else 1.0),
+    ]
     weighted += [(patient.front, 0.5 if posterior else 1.0), (seen, 1.0)]
     for blobs, weight in weighted:
         for row, column, tall, wide, amount in blobs:
@@ -81,7 +86,7 @@ def draw_view(rng: np.random.Generator, patient: Patient, view: str, scale: int)
 
 
 def _metastases(rng: np.random.Generator) -> list[tuple[float, ...]]:
-    spots = []
+    spots: list[tuple[float, ...]] = []
     for _ in range(1 + int(rng.poisson(4))):
         site = str(rng.choice([name for name, _ in _M_SITES], p=[share for _, share in _M_SITES]))
         side = float(rng.choice([-1, 1]))
@@ -98,7 +103,7 @@ def _metastases(rng: np.random.Generator) -> list[tuple[float, ...]]:
 
 
 def _arthritis(rng: np.random.Generator) -> list[tuple[float, ...]]:
-    spots = []
+    spots: list[tuple[float, ...]] = []
     others = [name for name in _JOINTS if name != "knee"]
     for _ in range(int(rng.integers(1, 3))):
         places = _JOINTS["knee" if rng.random() < 0.5 else str(rng.choice(others))]

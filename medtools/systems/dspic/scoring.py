@@ -121,8 +121,8 @@ def _share(
 ) -> Score:
     counts = list(resampled_counts(subjects, seed=seed, resamples=resamples))
     values = [part @ right.astype(np.float64) / part.sum(axis=1) for part in counts]
-    interval = percentile_interval(np.concatenate(values)) if values else (None, None)
-    return Score(name, level, float(right.mean()), *interval, len(right))
+    low, high = percentile_interval(np.concatenate(values)) if values else (None, None)
+    return Score(name, level, float(right.mean()), low, high, len(right))
 
 
 def _compared(folds: Sequence[Fold], job: Job) -> dict[str, Any]:
