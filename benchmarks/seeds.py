@@ -17,7 +17,7 @@ from pathlib import Path
 from medtools.core.tables import read_tsv
 
 _CV = ("--network", "CB", "--protocol", "cv", "--repeats", "1", "--epochs", "50")
-_SHORT = ("--batch", "16", "--epochs", "15", "--learning-rate", "4e-4", "--final-learning-rate", "4e-5")
+_STEPS_OF_THE_PAPER = ("--batch", "16", "--epochs", "50", "--learning-rate", "4e-4", "--final-learning-rate", "4e-5")
 MCI = {
     f"{task}, {name}": ("--task", task, *words, *_CV)
     for task in ("HC:EMCI", "HC:LMCI", "EMCI:LMCI")
@@ -41,10 +41,10 @@ MCI = {
     ),
 }  # fmt: skip
 ASD = {
-    "proposed": _SHORT,
-    "without weighting": (*_SHORT, "--weighting", "none"),
-    "without interaction": (*_SHORT, "--interaction", "none"),
-    "without ComBat": (*_SHORT, "--harmonise", "none"),
+    "proposed": _STEPS_OF_THE_PAPER,
+    "without weighting": (*_STEPS_OF_THE_PAPER, "--weighting", "none"),
+    "without interaction": (*_STEPS_OF_THE_PAPER, "--interaction", "none"),
+    "without ComBat": (*_STEPS_OF_THE_PAPER, "--harmonise", "none"),
     "logistic regression": ("--model", "logistic-regression"),
     "mean connectivity": ("--model", "mean-fc"),
     "site only": ("--model", "site-only"),

@@ -5,12 +5,9 @@ Only numbers leave this module. Messages name files and geometry, never the pati
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
 import math
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +19,7 @@ from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
 from medtools.core.errors import InputError, RefusedError
+from medtools.io.dicom_stream import decoding_fault, opened
 from medtools.io.guard import printable
 
 LOGGER = logging.getLogger(__name__)
@@ -43,7 +41,6 @@ _POSITION_TOLERANCE_MM = 0.01
 _SPACING_TOLERANCE = 0.02
 _MAX_TILT_DEGREES = 0.5
 _MAX_OBLIQUITY_DEGREES = 20.0
-_PLUGINS = "install pylibjpeg, pylibjpeg-libjpeg and pylibjpeg-openjpeg"
 
 
 @dataclass(frozen=True)
@@ -175,21 +172,9 @@ def _is_dicom(path: Path) -> bool:
         raise InputError(printable(path), f"cannot be read ({error.strerror})") from error
 
 
-class _Measured(io.BufferedReader):
-    """A file that makes room only for what it holds, whatever length a damaged element announces."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path))
-        self._size = path.stat().st_size
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(0, self._size - self.tell())
-        return super().read(left if size is None or size < 0 else min(size, left))
-
-
 def _header(path: Path) -> Slice:
     try:
-        with _quiet(), _Measured(path) as stream:
+        with opened(path) as stream:
             tags = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS))
             for name in _TAGS:
                 tags.get(name)  # decoded only now: an unknown type of value is found here
@@ -220,20 +205,6 @@ def _holds_numbers(tags: pydicom.Dataset, name: str) -> bool:
         return all(math.isfinite(float(one)) for one in (value if several else [value]))
     except (TypeError, ValueError, OverflowError):
         return False
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep pydicom from reporting faults itself: its messages quote the values of fields, a patient's among them."""
-    logger = logging.getLogger("pydicom")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
 
 
 def _choose(found: Sequence[Series], number: int | None, path: Path) -> Series:
@@ -362,13 +333,13 @@ def _pixels(one: Slice) -> NDArray[np.int16]:
         found = f"declares {one.tags.Rows}×{one.tags.Columns} pixels, more than its {size} bytes can hold"
         raise InputError(where, found, "it is truncated or damaged: fetch it again")
     try:
-        with _quiet(), _Measured(one.path) as stream:
+        with opened(one.path) as stream:
             dataset = pydicom.dcmread(stream)
             stored = dataset.pixel_array
     except (AttributeError, EOFError, OSError) as error:
         raise InputError(where, "truncated: the pixel data are missing or incomplete", "fetch it again") from error
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise InputError(where, *_decoding_fault(dataset, error)) from error
+        raise InputError(where, *decoding_fault(dataset, error)) from error
     if stored.shape != (one.tags.Rows, one.tags.Columns):
         raise InputError(where, f"pixels of shape {stored.shape}, the header says {one.tags.Rows}×{one.tags.Columns}")
     hu = stored.astype(np.float64) * float(one.tags.RescaleSlope) + float(one.tags.RescaleIntercept)
@@ -376,14 +347,3 @@ def _pixels(one: Slice) -> NDArray[np.int16]:
     if isinstance(padding, int):
         hu[stored == np.asarray(int(padding)).astype(stored.dtype)] = AIR_HU
     return np.clip(np.rint(hu), AIR_HU, np.iinfo(np.int16).max).astype(np.int16)
-
-
-def _decoding_fault(dataset: pydicom.Dataset, error: Exception) -> tuple[str, str]:
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is None or not syntax.is_transfer_syntax:
-        return "no known transfer syntax: how its pixels are stored cannot be told", "fetch it again"
-    if not syntax.is_compressed:
-        return "truncated: the pixel data are incomplete", "fetch it again"
-    if "missing dependencies" in str(error):
-        return f"no decoder for {syntax.name}", _PLUGINS
-    return f"damaged pixel data ({syntax.name})", "fetch it again"

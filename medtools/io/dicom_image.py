@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
 from medtools.core.errors import InputError
-from medtools.io.dicom import _decoding_fault, _quiet
+from medtools.io.dicom_stream import decoding_fault, opened
 from medtools.io.guard import check_size, printable
 
 SUFFIXES = (".dcm", ".ima", ".dicom")
@@ -97,8 +97,8 @@ def read_planar(path: str | Path) -> PlanarImage:
 
 def _header(path: Path, where: str) -> pydicom.Dataset:
     try:
-        with _quiet():
-            return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+        with opened(path) as stream:
+            return pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS))
     except FileNotFoundError as error:
         raise InputError(where, "no such file") from error
     except InvalidDicomError as error:
@@ -110,13 +110,13 @@ def _header(path: Path, where: str) -> pydicom.Dataset:
 def _stored(path: Path, where: str) -> NDArray[Any]:
     dataset = pydicom.Dataset()
     try:
-        with _quiet():
-            dataset = pydicom.dcmread(path)
+        with opened(path) as stream:
+            dataset = pydicom.dcmread(stream)
             return np.asarray(dataset.pixel_array)
     except (AttributeError, EOFError, OSError) as error:
         raise InputError(where, "truncated: the pixel data are missing or incomplete", "fetch it again") from error
     except (ValueError, RuntimeError, NotImplementedError) as error:
-        raise InputError(where, *_decoding_fault(dataset, error)) from error
+        raise InputError(where, *decoding_fault(dataset, error)) from error
 
 
 def _views(tags: pydicom.Dataset, count: int) -> tuple[str, ...]:

@@ -5,7 +5,8 @@
 The faults: the process is killed (at a random moment of its processor time, or just as a file is given its name), one
 of its files is cut short, the disk fills up, its folder may not be written to, an input is damaged and then put right.
 After each the command is run again and has to end with the files of the undisturbed run, bit for bit. What may differ
-is in the records only: `wall_seconds` and `peak_memory_mib`, and so size and hash of a record named in another record.
+is in the records only: `wall_seconds`, `peak_memory_mib` and `packages`, and so size and hash of
+a record named in another record.
 
 At the moment of the fault no file may stand half-written under its final name.
 
@@ -43,7 +44,7 @@ from medtools.cli import main as medtools_cli
 from medtools.core.provenance import read_record
 
 _TIMEOUT_S = 400.0
-_VOLATILE = ("wall_seconds", "peak_memory_mib")
+_VOLATILE = ("wall_seconds", "peak_memory_mib", "packages")  # packages: those that the process had imported
 _WHILE_TRAINING = ("resume.ckpt", "metrics.csv")  # a run that is under way shows how far it is
 _IMPORTED = {
     "homology": ("medtools.homology.steps",),
@@ -214,7 +215,17 @@ def differences(found: dict[str, bytes], expected: dict[str, bytes]) -> list[str
     """Name the files that are missing, too many, or not the same."""
     lines = [f"{name} is missing" for name in expected if name not in found]
     lines += [f"{name} is left over" for name in found if name not in expected]
-    return lines + [f"{name} differs" for name in expected if name in found and found[name] != expected[name]]
+    changed = [name for name in expected if name in found and found[name] != expected[name]]
+    return lines + [f"{name} differs{_keys(found[name], expected[name])}" for name in changed]
+
+
+def _keys(found: bytes, expected: bytes) -> str:
+    """Name the entries in which two JSON objects differ."""
+    try:
+        one, other = json.loads(found), json.loads(expected)
+        return f" ({', '.join(sorted(key for key in {*one, *other} if one.get(key) != other.get(key)))})"
+    except (ValueError, AttributeError, TypeError):
+        return ""
 
 
 def half_written(found: dict[str, bytes], expected: dict[str, bytes]) -> list[str]:

@@ -22,7 +22,7 @@ from medtools.metrics.table import COMPARISON_COLUMNS, SCORE_COLUMNS, Score, bes
 from medtools.systems import registry
 from medtools.systems.dspic import calls
 from medtools.systems.dspic.cohort import CLASSES
-from medtools.training.predictions import TABLE, Fold, pooled, read_fold, read_folds, scores_of
+from medtools.training.predictions import TABLE, Fold, pooled, read_fold, read_folds, run_folder, scores_of
 
 LEAKY = "test, copies of test images and their patients in training"
 VALIDATION = "validation.tsv"
@@ -64,13 +64,6 @@ def reads(job: Job) -> list[Path]:
         *sorted(folder.glob(f"folds/*/{VALIDATION}")),
     ]
     return files if other is None else [*files, *sorted(other.glob(f"folds/*/{TABLE}"))]
-
-
-def run_folder(inputs: Sequence[Path]) -> Path:
-    """Return the one run folder among INPUT."""
-    if len(inputs) != 1 or not (inputs[0] / "params.yaml").is_file():
-        raise InputError("INPUT", "expected one run folder that `medtools train` wrote")
-    return inputs[0]
 
 
 def four_label_scores(folder: Path, folds: Sequence[Fold], *, level: str, seed: int, resamples: int) -> list[Score]:
