@@ -63,7 +63,7 @@ def command(*words: str) -> list[str]:
     return ["snakemake", "--cores", "16", "--profile", "slurm", *quick, "--latency-wait", "5", *words]
 
 
-def run(folder: Path, *words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *words: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*words), cwd=folder, env=subprocess_environment(), capture_output=True, text=True, timeout=timeout,
         check=False,
@@ -120,7 +120,7 @@ def test_a_cancelled_job_is_submitted_again(checkout):
     master = start(checkout)
     wait_for(lambda: bool(running_jobs()))
     subprocess.run(["scancel", running_jobs()[0]], check=True)
-    master.wait(timeout=300)
+    master.wait(timeout=600)
     log = (checkout / "master.log").read_text(encoding="utf-8")
     assert master.returncode == 0, log
     assert results(checkout / "results") == undisturbed(checkout)
@@ -179,7 +179,7 @@ def test_a_drained_node_delays_the_run_and_does_not_break_it(checkout):
         assert master.poll() is None
     finally:
         subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], check=True)
-    master.wait(timeout=300)
+    master.wait(timeout=600)
     assert master.returncode == 0, (checkout / "master.log").read_text(encoding="utf-8")
 
 
