@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from medtools.core.figures import PALETTE, SEQUENTIAL_MAP, new_figure, settle, style
+from medtools.core.figures import PALETTE, SEQUENTIAL_MAP, new_figure, save_figure, settle, style
 from medtools.metrics.classification import auroc, class_numbers, confusion_matrix
+
+
+def write_figures(
+    folder: Path, truth: ArrayLike, probabilities: NDArray[np.float64], classes: Sequence[str], *, title: str
+) -> tuple[Path, Path]:
+    """Write `confusion.png` and `roc.png` into a folder; return their paths. Arguments as of `confusion_figure`."""
+    confusion, roc = folder / "confusion.png", folder / "roc.png"
+    save_figure(confusion_figure(truth, probabilities, classes, title=title), confusion)
+    save_figure(roc_figure(truth, probabilities, classes, title=title), roc)
+    return confusion, roc
 
 
 @style()

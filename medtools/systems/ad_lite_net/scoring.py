@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtools.core.errors import InputError
-from medtools.core.figures import save_figure
 from medtools.core.params import read_yaml
 from medtools.core.stage import Job
 from medtools.core.tables import read_tsv, write_tsv
 from medtools.metrics.classification import auroc, auroc_micro, class_numbers, thresholded_micro
-from medtools.metrics.figures import confusion_figure, roc_figure
+from medtools.metrics.figures import write_figures
 from medtools.metrics.intervals import percentile_interval, resampled_counts
 from medtools.metrics.table import COMPARISON_COLUMNS, SCORE_COLUMNS, Score, beside_published, score_rows
 from medtools.systems import registry
@@ -40,12 +39,7 @@ def run(job: Job) -> None:
         _write(job, "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published))
     truth, table = pooled(folds)
     title = f"{_trained(source).get('model', 'predictions')}: {level}"
-    for name, figure in {
-        "confusion": confusion_figure(truth, table, classes, title=title),
-        "roc": roc_figure(truth, table, classes, title=title),
-    }.items():
-        save_figure(figure, job.out / f"{name}.png")
-        job.wrote(job.out / f"{name}.png")
+    job.wrote(*write_figures(job.out, truth, table, classes, title=title))
 
 
 def reads(job: Job) -> list[Path]:

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from medtools.core.errors import InputError
-from medtools.core.figures import save_figure
 from medtools.core.params import read_yaml
 from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
 from medtools.metrics.classification import auroc
 from medtools.metrics.comparison import paired_bootstrap
-from medtools.metrics.figures import confusion_figure, roc_figure
+from medtools.metrics.figures import write_figures
 from medtools.metrics.table import COMPARISON_COLUMNS, SCORE_COLUMNS, beside_published, score_rows
 from medtools.systems import registry
 from medtools.training.predictions import TABLE, Fold, pooled, read_folds, run_folder, scores_of
@@ -39,12 +38,7 @@ def run(job: Job) -> None:
         _write(job, "difference.tsv", _DIFFERENCE_COLUMNS, rows)
     truth, table = pooled(folds)
     title = f"{trained['model']}, {trained['task'].replace(':', ' vs ')}"
-    for name, figure in {
-        "confusion": confusion_figure(truth, table, classes, title=title),
-        "roc": roc_figure(truth, table, classes, title=title),
-    }.items():
-        save_figure(figure, job.out / f"{name}.png")
-        job.wrote(job.out / f"{name}.png")
+    job.wrote(*write_figures(job.out, truth, table, classes, title=title))
 
 
 def reads(job: Job) -> list[Path]:

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtools.core.errors import InputError
-from medtools.core.figures import save_figure
 from medtools.core.params import read_yaml
 from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
 from medtools.metrics.classification import auroc_micro, class_numbers
 from medtools.metrics.comparison import mcnemar
-from medtools.metrics.figures import confusion_figure, roc_figure
+from medtools.metrics.figures import write_figures
 from medtools.metrics.intervals import percentile_interval, resampled_counts
 from medtools.metrics.table import COMPARISON_COLUMNS, SCORE_COLUMNS, Score, beside_published, score_rows
 from medtools.systems import registry
@@ -47,12 +46,7 @@ def run(job: Job) -> None:
     if job.params.against is not None:
         _write(job, "mcnemar.tsv", ("only_this_right", "only_other_right", "p", "n"), [_compared(folds, job)])
     title = f"{trained['model']}, {_SET[trained['augment']]}: {level}"
-    for name, figure in {
-        "confusion": confusion_figure(truth, table, CLASSES, title=title),
-        "roc": roc_figure(truth, table, CLASSES, title=title),
-    }.items():
-        save_figure(figure, job.out / f"{name}.png")
-        job.wrote(job.out / f"{name}.png")
+    job.wrote(*write_figures(job.out, truth, table, CLASSES, title=title))
 
 
 def reads(job: Job) -> list[Path]:

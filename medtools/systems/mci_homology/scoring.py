@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from medtools.core.figures import save_figure
 from medtools.core.params import read_yaml
 from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
-from medtools.metrics.figures import confusion_figure, roc_figure
+from medtools.metrics.figures import write_figures
 from medtools.metrics.table import (
     COMPARISON_COLUMNS,
     SCORE_COLUMNS,
@@ -42,12 +41,7 @@ def run(job: Job) -> None:
         job.wrote(path)
     truth, table = pooled(_true_labels(folds, trained["protocol"]))
     title = f"{trained['model']}, {trained['task'].replace(':', ' vs ')}, {trained['network']} H{trained['dim']}"
-    for name, figure in {
-        "confusion": confusion_figure(truth, table, classes, title=title),
-        "roc": roc_figure(truth, table, classes, title=title),
-    }.items():
-        save_figure(figure, job.out / f"{name}.png")
-        job.wrote(job.out / f"{name}.png")
+    job.wrote(*write_figures(job.out, truth, table, classes, title=title))
 
 
 def reads(job: Job) -> list[Path]:
