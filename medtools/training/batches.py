@@ -5,6 +5,7 @@ Nothing remembers a position, so a run resumes exactly, and loading may be sprea
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,16 +24,16 @@ Order = Callable[[int, torch.Generator], Tensor]
 Augment = Callable[[Any, torch.Generator], Any]
 
 
-class Batches:
+class Batches(ABC):
     """What `fit` trains on. Subclass it for episodes, pairs or patches; both methods must be pure."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def batch(self, epoch: int, index: int) -> Batch:
         """Return batch `index` of `epoch` (both from 0): any nest of tensors, on the CPU."""
-        raise NotImplementedError
 
     def fingerprint(self) -> str:
         """Identify the data, so that a run is never resumed on other data; by default only by their number."""

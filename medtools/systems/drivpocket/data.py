@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -86,8 +87,8 @@ def points(atoms: Atoms, centre: NDArray[np.float64], sampling: Sampling) -> tup
     return torch.from_numpy(offsets), torch.from_numpy(one_hot(atoms.channels[chosen])), chosen
 
 
-class _Examples(Dataset):
-    """Candidates with optional random motion, the same for the same generator."""
+class _Examples(Dataset, ABC):
+    """Candidates as they lie in the structure."""
 
     def __init__(self, proteins: Sequence[Atoms], examples: Sequence[Example], sampling: Sampling) -> None:
         self.proteins, self.examples, self.sampling = proteins, examples, sampling
@@ -99,17 +100,19 @@ class _Examples(Dataset):
         example = self.examples[index]
         return self.tensors(self.proteins[example.protein], example)
 
+    @abstractmethod
     def tensors(self, atoms: Atoms, example: Example) -> tuple[Tensor, ...]:
         """Return what the network reads for one candidate."""
-        raise NotImplementedError
 
 
-class MovedExamples(_Examples):
+class MovedExamples(Dataset):
     """The same candidates, the protein moved about each by a random rotation and at most 1 angstrom per axis."""
 
     def __init__(self, still: _Examples) -> None:
-        super().__init__(still.proteins, still.examples, still.sampling)
-        self.still = still
+        self.proteins, self.examples, self.still = still.proteins, still.examples, still
+
+    def __len__(self) -> int:
+        return len(self.examples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         """Return an index for `move_sample`, which knows the generator."""
