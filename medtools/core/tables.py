@@ -53,9 +53,10 @@ def read_tsv(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
     return header, rows
 
 
-def write_tsv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a tab-separated table atomically; floats keep every digit, missing values are `n/a`."""
+def write_tsv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write a tab-separated table atomically and return its path; floats keep every digit, missing values are `n/a`."""
     write_text(path, as_tsv(columns, rows))
+    return Path(path)
 
 
 def as_tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

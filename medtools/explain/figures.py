@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from medtools.core.figures import PALETTE, head, new_figure, settle, style
+from medtools.core.figures import PALETTE, head, new_figure, save_figure, settle, style
+from medtools.core.tables import write_tsv
+from medtools.explain.embedding import in_the_plane
 
 _MAP, _ALPHA = "inferno", 0.45
 
@@ -29,6 +33,15 @@ class Explained:
     image: NDArray
     cam: NDArray[np.floating]
     title: str
+
+
+def few_of_each(truth: NDArray[np.str_], classes: Sequence[str], count: int) -> NDArray[np.int64]:
+    """Return the places of at most `count` samples of each class, spread evenly over it."""
+    parts = []
+    for name in classes:
+        here = np.flatnonzero(truth == name)
+        parts.append(here[np.linspace(0, len(here) - 1, min(count, len(here))).round().astype(np.int64)])
+    return np.concatenate(parts)
 
 
 @style()
@@ -90,3 +103,45 @@ def embedding_figure(
     axes.set_title(title)
     figure.legend(loc="outside right upper")
     return settle(figure)
+
+
+def write_embedding(
+    out: Path,
+    features: NDArray[np.floating],
+    ids: Sequence[str] | NDArray[np.str_],
+    truth: NDArray[np.str_],
+    classes: Sequence[str],
+    *,
+    how: Literal["pca", "umap"],
+    seed: int,
+    title: str,
+) -> list[Path]:
+    """Lay samples out in the plane; write `embedding.png` and `embedding.tsv` and return their paths.
+
+    Parameters
+    ----------
+    out : Path
+        Folder.
+    features : (n, width) float
+    ids, truth : (n,) str
+        Identifier and class of each sample.
+    classes : sequence of str
+        Order of the legend.
+    how, seed
+        As `in_the_plane`.
+    title : str
+
+    Raises
+    ------
+    InputError
+        As `in_the_plane`.
+    """
+    points = in_the_plane(features, how, seed=seed)
+    axis = "Principal component" if how == "pca" else "UMAP"
+    picture = out / "embedding.png"
+    save_figure(embedding_figure(points, truth.tolist(), classes, title=title, axis=axis), picture)
+    rows = [
+        {"id": str(name), "truth": label, "x": float(x), "y": float(y)}
+        for name, label, (x, y) in zip(ids, truth.tolist(), points, strict=True)
+    ]
+    return [picture, write_tsv(out / "embedding.tsv", ["id", "truth", "x", "y"], rows)]

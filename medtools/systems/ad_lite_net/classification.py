@@ -1,4 +1,4 @@
-"""`medtools train ad-lite-net`: every fold is a sample of the stage, so folds resume and run as parallel jobs."""
+"""`medtools train ad-lite-net`: every fold, and the final network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from medtools.core.limits import Estimate
 from medtools.core.log import LOGGER
 from medtools.core.params import values_yaml
 from medtools.core.seeds import child_seed, seeded
-from medtools.core.stage import Job, Sample
+from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
 from medtools.io import image_cohort
 from medtools.io.image_cohort import ImageCohort
@@ -32,9 +32,9 @@ from medtools.training.classical import fit_predict, make_baseline
 from medtools.training.fit import FitResult, Objective, fit
 from medtools.training.inference import mean_loss, predict
 from medtools.training.predictions import TABLE, write_predictions
-from medtools.training.splits import SPLIT_COLUMNS, Split, holdout, split_rows, stratified_folds
+from medtools.training.runs import FINAL, fold_name, train_folds
+from medtools.training.splits import SPLIT_COLUMNS, Split, everyone, holdout, split_rows, stratified_folds
 
-FINAL = "final"
 CLASSICAL = ("logistic-regression", "majority")
 ADAM_EPS = 1e-7  # Keras
 _BYTES_PER_PIXEL_AND_IMAGE = 400
@@ -51,19 +51,13 @@ def run(job: Job) -> None:
     splits = make_splits(cohort, labels, params)
     warn_of_leaks(cohort, params)
     _write_run(job, cohort, classes, splits)
-    work = {f"r{split.repeat + 1}f{split.fold + 1}": split for split in splits}
-    reads = tuple(reads_of(job))
-    samples = [Sample(name, reads, job.out / "folds" / name / "train.json") for name in work]
-    if params.final and params.model not in CLASSICAL:
-        everyone = np.arange(len(cohort))
-        work[FINAL] = Split(train=everyone, validation=everyone[:0], test=everyone[:0])
-        samples.append(Sample(FINAL, reads, job.out / "final.json"))
+    work = {fold_name(split): split for split in splits}
 
-    def train(sample: Sample) -> Iterable[Path]:
-        folder = job.out if sample.id == FINAL else job.out / "folds" / sample.id
-        return train_fold(job, cohort, classes, labels, work[sample.id], folder, sample.id)
+    def train(name: str, folder: Path) -> Iterable[Path]:
+        split = everyone(len(cohort)) if name == FINAL else work[name]
+        return train_fold(job, cohort, classes, labels, split, folder, name)
 
-    job.for_each(samples, train, "folds")
+    train_folds(job, work, reads_of(job), train, final=params.final and params.model not in CLASSICAL)
 
 
 def reads_of(job: Job) -> list[Path]:

@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from medtools.core.errors import InputError
 from medtools.core.figures import save_figure
 from medtools.core.stage import Job
-from medtools.core.tables import write_tsv
 from medtools.explain.cam import grad_cam, to_image
-from medtools.explain.embedding import in_the_plane
-from medtools.explain.figures import Explained, embedding_figure, overlay_figure
+from medtools.explain.figures import Explained, few_of_each, overlay_figure, write_embedding
 from medtools.io import image_cohort
 from medtools.io.grids import write_arrays
 from medtools.io.image_cohort import ImageCohort
@@ -26,6 +24,7 @@ from medtools.systems.ad_lite_net.inference import load_network
 from medtools.training.batches import TensorBatches
 from medtools.training.inference import predict
 from medtools.training.predictions import TABLE, Fold, read_fold
+from medtools.training.runs import fold_folder
 
 _BATCH = 32
 
@@ -36,7 +35,7 @@ def run(job: Job) -> None:
     trained, network = load_network(folder)
     classes, fold = read_fold(folder / TABLE)
     cohort = test_images(job.inputs, fold, trained["size"])
-    shown = chosen(fold, classes, job.params.images)
+    shown = few_of_each(fold.truth, classes, job.params.images)
     cams = class_activation(network, cohort.images[shown], fold.probabilities[shown].argmax(axis=1), trained["size"])
     _write_cams(job, cohort, fold, classes, shown, cams)
     _write_embedding(job, network, cohort, fold, classes)
@@ -46,20 +45,6 @@ def reads(job: Job) -> list[Path]:
     """List what decides the pictures."""
     folder = fold_folder(job.params.model, job.params.fold)
     return [*image_cohort.reads(job.inputs), folder / "model.ckpt", folder / TABLE]
-
-
-def fold_folder(run: Path, fold: str) -> Path:
-    """Return the folder of a fold.
-
-    Raises
-    ------
-    InputError
-        It has no network.
-    """
-    folder = run / "folds" / fold
-    if not (folder / "model.ckpt").is_file():
-        raise InputError(run, f"has no trained network of fold {fold!r}", "train it, or choose another by --fold")
-    return folder
 
 
 def test_images(inputs: Sequence[Path], fold: Fold, size: int) -> ImageCohort:
@@ -77,16 +62,6 @@ def test_images(inputs: Sequence[Path], fold: Fold, size: int) -> ImageCohort:
         raise InputError(manifest.path, f"has no image {missing[0]!r}", "give the manifest that was trained on")
     rows = tuple(by_id[name] for name in fold.ids.tolist())
     return image_cohort.read_images(replace(manifest, rows=rows), (size, size))
-
-
-def chosen(fold: Fold, classes: Sequence[str], per_class: int) -> NDArray[np.int64]:
-    """Return a few test images of each class, spread evenly over it."""
-    parts = []
-    for name in classes:
-        here = np.flatnonzero(fold.truth == name)
-        places = np.linspace(0, len(here) - 1, min(per_class, len(here))).round().astype(np.int64)
-        parts.append(here[places])
-    return np.concatenate(parts)
 
 
 def class_activation(
@@ -141,16 +116,9 @@ def _write_embedding(job: Job, network: nn.Module, cohort: ImageCohort, fold: Fo
         return maps.flatten(2).mean(dim=2) if maps.ndim == 4 else maps
 
     features = predict(network, TensorBatches((cohort.images,), _BATCH), pooled).numpy()
-    how = job.params.embedding
-    points = in_the_plane(features, how, seed=job.seed)
-    axis = "Principal component" if how == "pca" else "UMAP"
-    figure = embedding_figure(
-        points, fold.truth.tolist(), classes, title=f"Pooled features, test images of {fold.name}", axis=axis
+    title = f"Pooled features, test images of {fold.name}"
+    job.wrote(
+        *write_embedding(
+            job.out, features, fold.ids, fold.truth, classes, how=job.params.embedding, seed=job.seed, title=title
+        )
     )
-    save_figure(figure, job.out / "embedding.png")
-    rows = [
-        {"id": name, "truth": truth, "x": float(x), "y": float(y)}
-        for name, truth, (x, y) in zip(fold.ids.tolist(), fold.truth.tolist(), points, strict=True)
-    ]
-    write_tsv(job.out / "embedding.tsv", ["id", "truth", "x", "y"], rows)
-    job.wrote(job.out / "embedding.png", job.out / "embedding.tsv")

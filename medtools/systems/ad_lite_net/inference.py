@@ -16,8 +16,9 @@ from medtools.core.stage import Job
 from medtools.io import image_cohort
 from medtools.systems.ad_lite_net.classification import build, probabilities
 from medtools.systems.ad_lite_net.params import NetworkParams
-from medtools.training.checkpoint import load_checkpoint, load_into
+from medtools.training.checkpoint import load_into
 from medtools.training.predictions import TABLE, write_predictions
+from medtools.training.runs import read_model
 
 _LABEL = "label"
 
@@ -48,10 +49,8 @@ def load_network(folder: Path) -> tuple[dict[str, Any], nn.Module]:
     InputError
         No model file, or one of another system.
     """
-    checkpoint = load_checkpoint(folder / "model.ckpt")
+    checkpoint = read_model(folder, "ad-lite-net")
     trained = checkpoint.params
-    if trained.get("system") != "ad-lite-net":
-        raise InputError(folder / "model.ckpt", f"is a model of {trained.get('system')!r}", "give one of ad-lite-net")
     network = build(check(NetworkParams, trained["network"]), len(trained["classes"]), trained["size"])
     load_into(network, checkpoint.tensors)
     return trained, network.eval()

@@ -33,10 +33,10 @@ def run(job: Job) -> None:
     level = level_of(source, folds)
     scores = scores_of(classes, folds, level=level, seed=job.seed, resamples=job.params.resamples)
     scores += pooled_micro(classes, folds, level=level, seed=job.seed, resamples=job.params.resamples)
-    _write(job, "scores.tsv", SCORE_COLUMNS, score_rows(scores))
+    job.wrote(write_tsv(job.out / "scores.tsv", SCORE_COLUMNS, score_rows(scores)))
     published = published_row(job.params.published, _trained(source), level, len(folds))
     if published:
-        _write(job, "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published))
+        job.wrote(write_tsv(job.out / "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published)))
     truth, table = pooled(folds)
     title = f"{_trained(source).get('model', 'predictions')}: {level}"
     job.wrote(*write_figures(job.out, truth, table, classes, title=title))
@@ -130,8 +130,3 @@ def _all_unknown(run: Path) -> bool:
     """Tell whether no subject of the whole run has two images."""
     rows = read_tsv(run / "splits.tsv")[1]
     return subjects_unknown([row["subject"] for row in rows if (row["repeat"], row["fold"]) == ("0", "0")])
-
-
-def _write(job: Job, name: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    write_tsv(job.out / name, columns, rows)
-    job.wrote(job.out / name)

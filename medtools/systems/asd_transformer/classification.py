@@ -15,7 +15,7 @@ from medtools.core.atomic import write_text
 from medtools.core.errors import InputError
 from medtools.core.params import values_yaml
 from medtools.core.seeds import child_seed, seeded
-from medtools.core.stage import Job, Sample
+from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
 from medtools.metrics.classification import auroc
 from medtools.systems.asd_transformer import data
@@ -41,6 +41,7 @@ from medtools.training.classical import Baseline, fit_predict, make_baseline
 from medtools.training.fit import FitResult, Objective, fit
 from medtools.training.inference import predict
 from medtools.training.predictions import TABLE, write_predictions
+from medtools.training.runs import FINAL, fold_name, train_folds
 from medtools.training.splits import (
     SPLIT_COLUMNS,
     Split,
@@ -51,7 +52,6 @@ from medtools.training.splits import (
     stratified_folds,
 )
 
-FINAL = "final"
 TRANSFORMERS = ("ours", "comtf")
 NETWORKS = (*TRANSFORMERS, "bnt", "brainnetcnn", "fbnetgen")
 _ESTIMATORS: dict[str, Baseline] = {
@@ -67,18 +67,14 @@ def run(job: Job) -> None:
     splits = make_splits(cohort, params, job.seed)
     write_tsv(job.out / "splits.tsv", SPLIT_COLUMNS, split_rows(splits, cohort.ids, cohort.subjects))
     write_text(job.out / "params.yaml", values_yaml(params))
-    work = {f"r{split.repeat + 1}f{split.fold + 1}": split for split in splits}
-    reads = tuple(data.reads(job.inputs, params.communities))
-    samples = [Sample(name, reads, job.out / "folds" / name / "train.json") for name in work]
-    if params.model in NETWORKS:
-        samples.append(Sample(FINAL, reads, job.out / "final.json"))
+    work = {fold_name(split): split for split in splits}
 
-    def train(sample: Sample) -> Iterable[Path]:
-        if sample.id == FINAL:
-            return train_network(job, cohort, final_split(cohort, params, job.seed), job.out, name=FINAL)[1]
-        return _train_fold(job, cohort, work[sample.id], job.out / "folds" / sample.id, sample.id)
+    def train(name: str, folder: Path) -> Iterable[Path]:
+        if name == FINAL:
+            return train_network(job, cohort, final_split(cohort, params, job.seed), folder, name=name)[1]
+        return _train_fold(job, cohort, work[name], folder, name)
 
-    job.for_each(samples, train, "folds")
+    train_folds(job, work, data.reads(job.inputs, params.communities), train, final=params.model in NETWORKS)
 
 
 def classes_of(params: ClassifierParams) -> tuple[str, str]:

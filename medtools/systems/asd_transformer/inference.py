@@ -19,8 +19,9 @@ from medtools.systems.asd_transformer import data
 from medtools.systems.asd_transformer.classification import build, network_inputs, probabilities
 from medtools.systems.asd_transformer.features import HARMONISATION, Features, harmonised, make_features, read_combat
 from medtools.systems.asd_transformer.params import ClassifierParams
-from medtools.training.checkpoint import load_checkpoint, load_into
+from medtools.training.checkpoint import load_into
 from medtools.training.predictions import TABLE, write_predictions
+from medtools.training.runs import read_model
 
 
 def run(job: Job) -> None:
@@ -51,12 +52,8 @@ def load_network(folder: Path) -> tuple[dict[str, Any], ClassifierParams, nn.Mod
     InputError
         No model file, or one of another system.
     """
-    checkpoint = load_checkpoint(folder / "model.ckpt")
+    checkpoint = read_model(folder, "asd-transformer")
     trained = checkpoint.params
-    if trained.get("system") != "asd-transformer":
-        raise InputError(
-            folder / "model.ckpt", f"is a model of {trained.get('system')!r}", "give one of asd-transformer"
-        )
     params = check(ClassifierParams, trained["params"])
     network = build(params, np.array(trained["communities"]))
     load_into(network, checkpoint.tensors)

@@ -29,13 +29,13 @@ def run(job: Job) -> None:
     trained = read_yaml(folder / "params.yaml")
     classes, folds = read_folds(folder)
     scores = scores_of(classes, folds, seed=job.seed, resamples=job.params.resamples)
-    _write(job, "scores.tsv", SCORE_COLUMNS, score_rows(scores))
+    job.wrote(write_tsv(job.out / "scores.tsv", SCORE_COLUMNS, score_rows(scores)))
     published = published_row(job.params.published, trained)
     if published:
-        _write(job, "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published))
+        job.wrote(write_tsv(job.out / "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published)))
     if job.params.against is not None:
         rows = difference_rows(classes, folds, job.params.against, seed=job.seed, resamples=job.params.resamples)
-        _write(job, "difference.tsv", _DIFFERENCE_COLUMNS, rows)
+        job.wrote(write_tsv(job.out / "difference.tsv", _DIFFERENCE_COLUMNS, rows))
     truth, table = pooled(folds)
     title = f"{trained['model']}, {trained['task'].replace(':', ' vs ')}"
     job.wrote(*write_figures(job.out, truth, table, classes, title=title))
@@ -92,8 +92,3 @@ def _accuracy(truth: Any, score: Any) -> float:
 
 def _auroc(truth: Any, score: Any) -> float:
     return float(auroc(truth, score))
-
-
-def _write(job: Job, name: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    write_tsv(job.out / name, columns, rows)
-    job.wrote(job.out / name)

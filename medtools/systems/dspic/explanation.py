@@ -14,8 +14,7 @@ from medtools.core.figures import save_figure
 from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
 from medtools.explain.cam import grad_cam, to_image
-from medtools.explain.embedding import in_the_plane
-from medtools.explain.figures import Explained, embedding_figure, overlay_figure
+from medtools.explain.figures import Explained, few_of_each, overlay_figure, write_embedding
 from medtools.io import image_cohort
 from medtools.io.grids import write_arrays
 from medtools.systems.dspic import calls
@@ -25,6 +24,7 @@ from medtools.systems.dspic.inference import load_network
 from medtools.training.batches import TensorBatches
 from medtools.training.inference import predict
 from medtools.training.predictions import TABLE, Fold, read_fold
+from medtools.training.runs import fold_folder
 
 _BATCH = 8
 _BRIGHTEST = 99.5
@@ -37,7 +37,7 @@ def run(job: Job) -> None:
     trained, network = load_network(folder)
     _, fold = read_fold(folder / TABLE)
     scans = test_scans(job, fold, (trained["size"][0], trained["size"][1]))
-    shown = chosen(fold, job.params.images)
+    shown = few_of_each(fold.truth, LABELS, job.params.images)
     images = torch.from_numpy(scans.images[shown])[:, None]
     size = (images.shape[2], images.shape[3])
     called = torch.from_numpy(fold.probabilities[shown].argmax(axis=1))
@@ -64,20 +64,6 @@ def reads(job: Job) -> list[Path]:
     return [*image_cohort.reads(job.inputs), folder / "model.ckpt", folder / TABLE]
 
 
-def fold_folder(run: Path, fold: str) -> Path:
-    """Return the folder of a fold.
-
-    Raises
-    ------
-    InputError
-        It has no network.
-    """
-    folder = run / "folds" / fold
-    if not (folder / "model.ckpt").is_file():
-        raise InputError(run, f"has no trained network of fold {fold!r}", "train it, or choose another by --fold")
-    return folder
-
-
 def test_scans(job: Job, fold: Fold, size: tuple[int, int]) -> Scans:
     """Read the fold's test images, in its order.
 
@@ -92,15 +78,6 @@ def test_scans(job: Job, fold: Fold, size: tuple[int, int]) -> Scans:
     if missing:
         raise InputError("INPUT", f"the manifest has no image {missing[0]!r}", "give the manifest that was trained on")
     return scans.part(np.array([place[name] for name in fold.ids.tolist()]))
-
-
-def chosen(fold: Fold, per_label: int) -> NDArray[np.int64]:
-    """Return a few test images of each label, spread evenly over it."""
-    parts = []
-    for name in LABELS:
-        here = np.flatnonzero(fold.truth == name)
-        parts.append(here[np.linspace(0, len(here) - 1, min(per_label, len(here))).round().astype(np.int64)])
-    return np.concatenate(parts)
 
 
 def _rows(scans: Scans, fold: Fold, shown: NDArray[np.int64], maps: NDArray[np.float32]) -> list[list[Explained]]:
@@ -130,11 +107,9 @@ def _write_embedding(job: Job, network: nn.Module, scans: Scans, fold: Fold) -> 
         return model.maps(batch[0]).mean(dim=(2, 3))  # type: ignore[operator]
 
     features = predict(network, TensorBatches((scans.images[:, None],), _BATCH), pooled).numpy()
-    how = job.params.embedding
-    points = in_the_plane(features, how, seed=job.seed)
-    axis = "Principal component" if how == "pca" else "UMAP"
     title = f"Pooled features, test images of {fold.name}"
-    save_figure(
-        embedding_figure(points, fold.truth.tolist(), LABELS, title=title, axis=axis), job.out / "embedding.png"
+    job.wrote(
+        *write_embedding(
+            job.out, features, fold.ids, fold.truth, LABELS, how=job.params.embedding, seed=job.seed, title=title
+        )
     )
-    job.wrote(job.out / "embedding.png")

@@ -8,7 +8,6 @@ from typing import Any
 from torch import nn
 
 from medtools.core.devices import resolve_device
-from medtools.core.errors import InputError
 from medtools.core.params import check
 from medtools.core.stage import Job
 from medtools.io import image_cohort
@@ -16,8 +15,9 @@ from medtools.systems.dspic import calls
 from medtools.systems.dspic.classification import network_of, probabilities
 from medtools.systems.dspic.data import read_scans
 from medtools.systems.dspic.params import InferParams, NetworkParams
-from medtools.training.checkpoint import load_checkpoint, load_into
+from medtools.training.checkpoint import load_into
 from medtools.training.predictions import TABLE, write_predictions
+from medtools.training.runs import read_model
 
 
 def run(job: Job) -> None:
@@ -45,10 +45,8 @@ def load_network(folder: Path) -> tuple[dict[str, Any], nn.Module]:
     InputError
         No model file, or one of another system.
     """
-    checkpoint = load_checkpoint(folder / "model.ckpt")
+    checkpoint = read_model(folder, "dspic")
     trained = checkpoint.params
-    if trained.get("system") != "dspic":
-        raise InputError(folder / "model.ckpt", f"is a model of {trained.get('system')!r}", "give one of dspic")
     height, width = trained["size"]
     network = network_of(check(NetworkParams, trained["network"]), (height, width))
     load_into(network, checkpoint.tensors)

@@ -15,7 +15,7 @@ from medtools.core.atomic import write_text
 from medtools.core.errors import InputError
 from medtools.core.params import values_yaml
 from medtools.core.seeds import child_seed, generator, seeded
-from medtools.core.stage import Job, Sample
+from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
 from medtools.systems.mci_homology import model as networks
 from medtools.systems.mci_homology import pr
@@ -26,9 +26,9 @@ from medtools.training.classical import fit_predict, make_baseline
 from medtools.training.fit import Objective, fit, supervised
 from medtools.training.inference import mean_loss, predict
 from medtools.training.predictions import TABLE, write_predictions
+from medtools.training.runs import FINAL, fold_name, train_folds
 from medtools.training.splits import SPLIT_COLUMNS, Split, holdout, split_rows, stratified_folds
 
-FINAL = "final"
 NETWORKS = ("cnn", "densenet121")
 
 
@@ -52,18 +52,13 @@ def run(job: Job) -> None:
     task = load_task(job)
     splits = make_splits(task, params, job.seed)
     _write_run(job, task, splits)
-    work = {_fold_name(split): split for split in splits}
-    reads = tuple(reads_of(job))
-    samples = [Sample(name, reads, job.out / "folds" / name / "train.json") for name in work]
-    if params.model in NETWORKS and params.protocol != "permutation":
-        samples.append(Sample(FINAL, reads, job.out / "final.json"))
+    work = {fold_name(split): split for split in splits}
 
-    def train(sample: Sample) -> Iterable[Path]:
-        if sample.id == FINAL:
-            return _train_final(job, task)
-        return _train_fold(job, task, work[sample.id], job.out / "folds" / sample.id)
+    def train(name: str, folder: Path) -> Iterable[Path]:
+        return _train_final(job, task) if name == FINAL else _train_fold(job, task, work[name], folder)
 
-    job.for_each(samples, train, "folds")
+    final = params.model in NETWORKS and params.protocol != "permutation"
+    train_folds(job, work, reads_of(job), train, final=final)
 
 
 def reads_of(job: Job) -> list[Path]:
@@ -237,7 +232,3 @@ def _model_params(job: Job, task: Task) -> dict[str, object]:
 def _write_run(job: Job, task: Task, splits: list[Split]) -> None:
     write_tsv(job.out / "splits.tsv", SPLIT_COLUMNS, split_rows(splits, task.cohort.ids, task.cohort.subjects))
     write_text(job.out / "params.yaml", values_yaml(job.params))
-
-
-def _fold_name(split: Split) -> str:
-    return f"r{split.repeat + 1}f{split.fold + 1}"

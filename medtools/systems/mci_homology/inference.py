@@ -16,17 +16,18 @@ from medtools.systems.mci_homology.classification import build, network_input
 from medtools.systems.mci_homology.features import correlation_matrices
 from medtools.systems.mci_homology.params import ClassifierParams
 from medtools.training.batches import TensorBatches
-from medtools.training.checkpoint import load_checkpoint, load_into
+from medtools.training.checkpoint import load_into
 from medtools.training.inference import predict
 from medtools.training.predictions import TABLE, write_predictions
+from medtools.training.runs import read_model
 
 _TR_TOLERANCE = 0.01
 
 
 def run(job: Job) -> None:
     """Write `predictions.tsv`: one row per subject, one column per class."""
-    checkpoint = load_checkpoint(job.params.model / "model.ckpt")
-    trained = _trained(checkpoint.params, job.params.model)
+    checkpoint = read_model(job.params.model, "mci-homology")
+    trained = checkpoint.params
     params = ClassifierParams(**trained["params"])
     manifest = read_manifest(pr.manifest_path(job.inputs))
     cohort = pr.read_unlabelled(manifest, job.params.homology, params.network, params.dim)
@@ -48,12 +49,6 @@ def run(job: Job) -> None:
 def reads(job: Job) -> list[Path]:
     """List what decides the predictions."""
     return [*pr.reads(job.inputs, job.params.homology), job.params.model / "model.ckpt"]
-
-
-def _trained(params: Any, folder: Path) -> dict[str, Any]:
-    if params.get("system") != "mci-homology":
-        raise InputError(folder / "model.ckpt", f"is a model of {params.get('system')!r}", "give one of mci-homology")
-    return dict(params)
 
 
 def _check_fits(trained: dict[str, Any], cohort: pr.Cohort, job: Job) -> None:

@@ -56,8 +56,8 @@ def run(job: Job) -> None:
         job.deadline.check()
         LOGGER.info("%d of %d: %s, %s, %s H%d", number, len(cells), cell.model, cell.task, cell.network, cell.dim)
         rows.append(_row(job, cell))
-    _write(job, "table1.tsv", _TABLE_1, rows)
-    _write(job, "table2.tsv", _TABLE_2, _peaks(rows, params.published))
+    job.wrote(write_tsv(job.out / "table1.tsv", _TABLE_1, rows))
+    job.wrote(write_tsv(job.out / "table2.tsv", _TABLE_2, _peaks(rows, params.published)))
     _figures(job)
 
 
@@ -165,8 +165,3 @@ def _figures(job: Job) -> None:
     job.wrote(part.out / HOMOLOGY["plot"].record_name)
     comparisons = {"homology": params.homology, "networks": params.networks, "group": params.group}
     _stage(job, "stats", check(StatsParams, comparisons), job.inputs, job.out / "stats")
-
-
-def _write(job: Job, name: str, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    write_tsv(job.out / name, columns, rows)
-    job.wrote(job.out / name)
