@@ -261,7 +261,8 @@ def _check_slice(one: Slice, first: Slice) -> None:
             raise InputError(where, f"no usable {name}: the geometry is unknown", "export the original images")
     if min(float(value) for value in tags.PixelSpacing) <= 0:
         raise InputError(where, f"PixelSpacing is {list(tags.PixelSpacing)} mm", "export the original images")
-    if tags.get("RescaleSlope") is None or tags.get("RescaleIntercept") is None or float(tags.RescaleSlope) == 0:
+    rescaled = tags.get("RescaleSlope") not in (None, "") and tags.get("RescaleIntercept") not in (None, "")
+    if not rescaled or float(tags.RescaleSlope) == 0:
         raise InputError(where, "no rescale slope and intercept: the values are not CT numbers")
     same = (
         ("Rows", tags.Rows == first.tags.Rows and tags.Columns == first.tags.Columns),

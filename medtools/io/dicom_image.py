@@ -5,6 +5,7 @@ Only numbers, the modality and the view leave this module; no patient field does
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,24 +74,23 @@ def read_planar(path: str | Path) -> PlanarImage:
     for name in ("Rows", "Columns", "BitsAllocated", "Modality"):
         if tags.get(name) in (None, "", 0):
             raise InputError(where, f"no {name}: not an image, or its header breaks off", "fetch it again")
-    if int(tags.get("SamplesPerPixel") or 1) != 1:
+    if _number(tags, "SamplesPerPixel", 1, where) != 1:
         raise InputError(where, "a colour image, expected grey values", "leave out screen captures")
-    count = int(tags.get("NumberOfFrames") or 1)
-    shape = (count, int(tags.Rows), int(tags.Columns))
-    check_size(where, count * shape[1] * shape[2] * int(tags.BitsAllocated) // 8)
+    count = int(_number(tags, "NumberOfFrames", 1, where))
+    shape = (count, int(_number(tags, "Rows", 0, where)), int(_number(tags, "Columns", 0, where)))
+    check_size(where, count * shape[1] * shape[2] * int(_number(tags, "BitsAllocated", 16, where)) // 8)
     stored = _stored(path, where).reshape(-1, shape[1], shape[2]) if count else None
     if stored is None or stored.shape != shape:
         raise InputError(where, f"the pixels do not fill {count} frames of {shape[1]}×{shape[2]}", "fetch it again")
-    slope, intercept = float(tags.get("RescaleSlope") or 1), float(tags.get("RescaleIntercept") or 0)
+    slope, intercept = _number(tags, "RescaleSlope", 1, where), _number(tags, "RescaleIntercept", 0, where)
     frames = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
     if not np.isfinite(frames).all():
         raise InputError(where, "pixel values that are not finite")
-    spacing = tags.get("PixelSpacing")
     return PlanarImage(
         frames,
         str(tags.Modality),
         _views(tags, count),
-        (float(spacing[0]), float(spacing[1])) if spacing is not None and len(spacing) == 2 else None,
+        _spacing(tags, where),
         tags.get("PhotometricInterpretation") == "MONOCHROME1",
     )
 
@@ -98,13 +98,34 @@ def read_planar(path: str | Path) -> PlanarImage:
 def _header(path: Path, where: str) -> pydicom.Dataset:
     try:
         with opened(path) as stream:
-            return pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS))
+            tags = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS))
+            list(tags.iterall())  # elements are interpreted when they are looked at, and fail then
+            return tags
     except FileNotFoundError as error:
         raise InputError(where, "no such file") from error
     except InvalidDicomError as error:
         raise InputError(where, "not a DICOM file", "fetch it again or move it away") from error
     except Exception as error:  # pydicom raises whatever a broken element happens to cause
         raise InputError(where, f"unreadable DICOM header ({type(error).__name__})", "fetch it again") from error
+
+
+def _spacing(tags: pydicom.Dataset, where: str) -> tuple[float, float] | None:
+    found = tags.get("PixelSpacing")
+    if found is None or isinstance(found, str) or len(found) != 2:
+        return None
+    try:
+        rows, columns = float(found[0]), float(found[1])
+    except (TypeError, ValueError) as error:
+        raise InputError(where, "PixelSpacing holds no usable number", "fetch it again") from error
+    return (rows, columns) if min(rows, columns) > 0 and max(rows, columns) < math.inf else None
+
+
+def _number(tags: pydicom.Dataset, name: str, default: float, where: str) -> float:
+    value = tags.get(name)
+    try:
+        return default if value in (None, "", 0) else float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(where, f"{name} holds no usable number", "fetch it again") from error
 
 
 def _stored(path: Path, where: str) -> NDArray[Any]:
@@ -117,6 +138,8 @@ def _stored(path: Path, where: str) -> NDArray[Any]:
         raise InputError(where, "truncated: the pixel data are missing or incomplete", "fetch it again") from error
     except (ValueError, RuntimeError, NotImplementedError) as error:
         raise InputError(where, *decoding_fault(dataset, error)) from error
+    except Exception as error:  # pydicom raises whatever a broken element happens to cause
+        raise InputError(where, f"unreadable DICOM file ({type(error).__name__})", "fetch it again") from error
 
 
 def _views(tags: pydicom.Dataset, count: int) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fault_bench import differences, half_written
+from fault_kinds import FAULTS
 from fault_stages import COMMANDS
-from fault_trials import FAULTS, differences, half_written, plan
+from fault_trials import plan
 from support import subprocess_environment
 
 SCRIPT = Path(__file__).with_name("fault_trials.py")

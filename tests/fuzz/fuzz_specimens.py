@@ -264,3 +264,23 @@ def as_csv(rows: list[dict[str, Any]], delimiter: str = "\t") -> bytes:
 def as_json(content: Any) -> bytes:
     """Indented JSON."""
     return json.dumps(content, indent=2).encode()
+
+
+def picture(name: str, colours: bool = False) -> bytes:
+    """A picture of noise: 16-bit grey, or 8-bit colours; JPEG by its name."""
+    from PIL import Image
+
+    rng, buffer = np.random.default_rng(0), io.BytesIO()
+    grey = rng.integers(0, 65535, (24, 16), dtype=np.uint16)
+    pixels = rng.integers(0, 255, (24, 16, 3), dtype=np.uint8) if colours else grey
+    Image.fromarray(pixels).save(buffer, format="JPEG" if name.endswith(".jpg") else "PNG")
+    return buffer.getvalue()
+
+
+def scintigram() -> dict[str, bytes]:
+    """A whole-body file of two views as DICOM NM."""
+    from medtools.io.write_planar import write_nm
+
+    counts = np.random.default_rng(0).integers(0, 200, (2, 32, 8)).astype(np.uint16)
+    views = ("anterior", "posterior")
+    return written(by=lambda folder: write_nm(folder / "scan.dcm", counts, views, 2.26, name="made"))

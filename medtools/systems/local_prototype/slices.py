@@ -17,6 +17,7 @@ from medtools.core.manifest import Manifest, read_manifest
 from medtools.core.tables import read_tsv, write_tsv
 from medtools.io.arrays import read_npz
 from medtools.io.grids import write_arrays
+from medtools.io.guard import printable
 from medtools.preprocess.ct.grid import SliceGrid
 from medtools.systems.local_prototype.cohort import Organ
 
@@ -171,8 +172,9 @@ def make_organs(values: Mapping[str, str], groups: Mapping[str, str], where: str
     """Return organs from names, values and groups as text; without a group an organ is one of its own."""
     organs = []
     for name, text in values.items():
-        if not text.strip().isdigit() or not 1 <= int(text) <= 255:
-            raise InputError(where, f"organ {name!r} has value {text!r}", "expected a whole number from 1 to 255")
+        if not text.strip().isdecimal() or len(text) > 9 or not 1 <= int(text) <= 255:
+            found = f"organ {printable(name)!r} has value {printable(text[:20])!r}"
+            raise InputError(where, found, "expected a whole number from 1 to 255")
         organs.append(Organ(int(text), name, groups.get(name) or name))
     if len({organ.value for organ in organs}) < len(organs):
         raise InputError(where, "two organs have the same value")
