@@ -106,21 +106,25 @@ def draw_curves(history: Sequence[Row], *, kept_epoch: int | None = None) -> Fig
         for place, (quantity, names) in enumerate(panels.items(), start=1):
             axes = figure.add_subplot(tall, wide, place)
             _draw_panel(axes, quantity, names, history, kept_epoch)
-        figure.axes[0].legend()
+        handles = [axes.get_legend_handles_labels() for axes in figure.axes]
+        named = {text: line for lines, texts in handles for line, text in zip(lines, texts, strict=True)}
+        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=len(named))
     return figure
 
 
 def _draw_panel(
     axes: Axes, quantity: str, names: Sequence[str], history: Sequence[Row], kept_epoch: int | None
 ) -> None:
-    from medtools.core.figures import GREY
+    from medtools.core.figures import GREY, PALETTE
 
     for name in names:
         measured = [row for row in history if math.isfinite(row.get(name, math.nan))]
-        label = "validation" if name.startswith("val_") else "training"
+        validated = name.startswith("val_")
+        label, colour = ("validation", PALETTE[1]) if validated else ("training", PALETTE[0])
         # A single point has no line to be seen by.
         marker = "o" if len(measured) == 1 else None
-        axes.plot([row["epoch"] for row in measured], [row[name] for row in measured], marker=marker, label=label)
+        x, y = [row["epoch"] for row in measured], [row[name] for row in measured]
+        axes.plot(x, y, marker=marker, color=colour, label=label)
     if kept_epoch is not None:
         axes.axvline(kept_epoch, color=GREY, linestyle="--", linewidth=0.8, label="kept epoch")
     axes.set_title(quantity)

@@ -52,3 +52,15 @@ def test_curves_share_a_panel_by_name_and_leave_out_a_constant_rate():
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["lr_critic", "loss"]
     assert [line.get_label() for line in figure.axes[1].lines] == ["training", "validation", "kept epoch"]
     assert figure.axes[1].lines[1].get_ydata().tolist() == [2, 1, pytest.approx(2 / 3)]
+
+
+def test_validation_has_its_own_colour_and_name_in_every_panel():
+    rows = [{"epoch": n, "lr": 0.1 / n, "loss": 1.0 / n, "val_loss": 1.0, "val_accuracy": 0.5} for n in (1, 2, 3)]
+
+    figure = draw_curves(rows, kept_epoch=2)
+
+    lines = {
+        axes.get_title(loc="left"): {line.get_label(): line.get_color() for line in axes.lines} for axes in figure.axes
+    }
+    assert lines["accuracy"]["validation"] == lines["loss"]["validation"] != lines["loss"]["training"]
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"training", "validation", "kept epoch"}
