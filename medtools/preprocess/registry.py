@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from medtools.core.params import Params
     from medtools.core.stage import Stage
 
 _ROOMS = Path(__file__).parent
@@ -25,6 +26,19 @@ def modalities() -> dict[str, str]:
 def methods(name: str) -> str:
     """Return a modality's sentence for a methods section (`METHODS` beside its stage), empty where it has none."""
     return str(getattr(importlib.import_module(f"medtools.preprocess.{name}.stage"), "METHODS", ""))
+
+
+def samples(name: str, source: Path, params: Params) -> dict[str, tuple[Path, ...]]:
+    """Return what a modality finds in a source, and the files that decide each: `samples_of` beside its stage.
+
+    Raises
+    ------
+    InputError
+        As the modality's `preprocess` stage.
+    """
+    module = importlib.import_module(f"medtools.preprocess.{name}.stage")
+    found: dict[str, tuple[Path, ...]] = module.samples_of(source, params)
+    return found
 
 
 def stage(name: str) -> Stage:

@@ -11,11 +11,14 @@ from torch import nn
 from medtools.core.errors import InputError, RefusedError
 from medtools.metrics.report import classification_scores
 from medtools.nn.cbam import Cbam
-from medtools.systems.dspic import calls, model
+from medtools.systems.dspic import calls, gan, model
+from medtools.systems.dspic.classification import adam
 from medtools.systems.dspic.cohort import CLASSES, D1, TARGETS
 from medtools.systems.dspic.data import TARGET, Scans, enlarge, geometry_draw
 from medtools.systems.dspic.gan import Gan, GanPlan, draw, objectives, train_gan
+from medtools.systems.dspic.lesions import gain_over_area, share_inside
 from medtools.systems.dspic.model import COMPARATORS, Classifier, Residual, build, dspic_plan
+from medtools.systems.dspic.scoring import one_vs_rest
 from medtools.training.augmentation import Geometry, draw_geometry, move, round_robin
 from medtools.training.settings import FitSettings
 
@@ -210,6 +213,7 @@ def test_scores_of_the_cards_confusion_matrix():
     expected = {"accuracy": 0.7467, "precision_macro": 0.7410, "sensitivity_macro": 0.7411,
                 "specificity_macro": 0.8721, "f1_macro": 0.7392, "f1_of_means": 0.7411}  # fmt: skip
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-4)
+    assert one_vs_rest(np.array(confusion, dtype=float)) == pytest.approx(0.8311, abs=1e-4)
 
 
 def test_calls_of_both_diseases():
@@ -222,20 +226,37 @@ def test_calls_of_both_diseases():
 
 
 def test_adams_first_step_has_the_size_of_the_learning_rate():
-    layer = nn.Linear(3, 2)
+    torch.manual_seed(0)
+    layer = nn.Linear(3, 2).double()
     before = layer.weight.detach().clone()
-    optimiser = torch.optim.Adam(layer.parameters(), lr=1e-4, eps=1e-7)
-    layer(torch.randn(4, 3)).square().sum().backward()
+    optimiser = adam(layer, 1e-4)
+    (layer(torch.randn(4, 3).double()) * 100).square().sum().backward()
+    assert layer.weight.grad.abs().min() > 1
     optimiser.step()
-    assert torch.allclose((layer.weight - before).abs(), torch.full_like(before, 1e-4), rtol=1e-3)
+    assert torch.allclose((layer.weight - before).abs(), torch.full_like(before, 1e-4), rtol=1e-6)
+
+
+def test_the_fast_adam_takes_the_steps_of_its_formula():
+    """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w = w - a m^ / (sqrt(v^) + eps), as Eq. 12 must mean."""
+    rng = np.random.default_rng(0)
+    layer = nn.Linear(7, 5).double()
+    optimiser, weight = adam(layer, 1e-2), layer.weight.detach().numpy().copy()
+    m = v = np.zeros_like(weight)
+    for step in range(1, 6):
+        gradient = rng.standard_normal(weight.shape)
+        layer.weight.grad = torch.from_numpy(gradient.copy())
+        optimiser.step()
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        weight -= 1e-2 * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-7)
+    assert np.allclose(layer.weight.detach().numpy(), weight, rtol=0, atol=1e-12)
 
 
 def test_the_gan_has_the_cards_size_and_range():
     with torch.device("meta"):
-        gan = Gan(FULL)
-        assert gan(torch.empty(2, 100)).shape == (2, 1, 1024, 256)
-        assert gan.discriminator(torch.empty(2, 1, 1024, 256)).shape == (2,)
-    sizes = [sum(p.numel() for p in part.parameters()) for part in (gan.generator, gan.discriminator)]
+        nets = Gan(FULL)
+        assert nets(torch.empty(2, 100)).shape == (2, 1, 1024, 256)
+        assert nets.discriminator(torch.empty(2, 1, 1024, 256)).shape == (2,)
+    sizes = [sum(p.numel() for p in part.parameters()) for part in (nets.generator, nets.discriminator)]
     assert sizes == [6_105_313, 2_828_497]
     with pytest.raises(InputError, match="multiples of 64"):
         Gan((1000, 256))
@@ -244,27 +265,66 @@ def test_the_gan_has_the_cards_size_and_range():
 def test_a_small_gan_is_trained_by_two_objectives_and_draws_between_0_and_1(tmp_path):
     images = np.random.default_rng(0).random((4, 64, 64)).astype(np.float32)
     settings = FitSettings(epochs=1, monitor="discriminator", curves=False)
-    gan = train_gan(images, out=tmp_path / "gan", settings=settings, seed=1, device="cpu")
+    nets = train_gan(images, out=tmp_path / "gan", settings=settings, seed=1, device="cpu")
     header = (tmp_path / "gan/metrics.csv").read_text().splitlines()[0].split(",")
     assert {"discriminator", "generator"} <= set(header)
-    made = draw(gan, 3, seed=2)
+    made = draw(nets, 3, seed=2)
     assert made.shape == (3, 64, 64)
     assert 0 <= made.min() <= made.max() <= 1
-    assert np.array_equal(made, draw(gan, 3, seed=2))
+    assert np.array_equal(made, draw(nets, 3, seed=2))
     with pytest.raises(InputError, match="at least 2"):
         train_gan(images[:1], out=tmp_path / "x", settings=settings, seed=1, device="cpu")
 
 
 def test_each_objective_moves_its_own_net_only():
     torch.manual_seed(0)
-    gan = Gan((16, 16), GanPlan((8, 4)))
+    nets = Gan((16, 16), GanPlan((8, 4)))
     batch = (torch.rand(2, 1, 16, 16), torch.randn(2, 100))
     for objective, mine, other in zip(objectives(), ("discriminator", "generator"), ("generator", "discriminator"),
                                       strict=True):  # fmt: skip
-        gan.zero_grad(set_to_none=True)
-        objective.loss(gan, batch, None).backward()
-        moved = {id(p) for group in objective.optimiser(gan).param_groups for p in group["params"]}
-        assert moved == {id(p) for p in getattr(gan, mine).parameters()}
-        assert all(p.grad is not None for p in getattr(gan, mine).parameters())
+        nets.zero_grad(set_to_none=True)
+        objective.loss(nets, batch, None).backward()
+        moved = {id(p) for group in objective.optimiser(nets).param_groups for p in group["params"]}
+        assert moved == {id(p) for p in getattr(nets, mine).parameters()}
+        assert all(p.grad is not None for p in getattr(nets, mine).parameters())
         if mine == "discriminator":
-            assert all(p.grad is None for p in getattr(gan, other).parameters())
+            assert all(p.grad is None for p in getattr(nets, other).parameters())
+
+
+def test_an_interrupted_gan_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).random((5, 64, 64)).astype(np.float32)
+    settings = FitSettings(epochs=3, monitor="discriminator", curves=False, checkpoint_seconds=0)
+
+    def train(name):
+        return train_gan(images, out=tmp_path / name, settings=settings, seed=1, device="cpu")
+
+    train("whole")
+    calls_of, loss = [], gan._bce
+
+    def interrupted(*arguments):
+        calls_of.append(1)
+        if len(calls_of) == 8:  # three losses a step, a step an epoch: in the third epoch
+            raise KeyboardInterrupt
+        return loss(*arguments)
+
+    monkeypatch.setattr(gan, "_bce", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train("broken")
+    assert not (tmp_path / "broken/model.ckpt").exists()
+    monkeypatch.setattr(gan, "_bce", loss)
+    train("broken")
+    for name in ("model.ckpt", "metrics.csv"):
+        assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_flat_map_has_as_much_inside_lesions_as_their_area():
+    masks = np.zeros((3, 4, 5), dtype=bool)
+    masks[:, :2, :2] = True
+    maps = np.stack([np.full((4, 5), 0.3), masks[1].astype(float), np.zeros((4, 5))])
+    shares = share_inside(maps, masks)
+    assert shares[:2] == pytest.approx([4 / 20, 1.0])
+    assert np.isnan(shares[2])
+    found = gain_over_area(shares.tolist(), [0.2] * 3, ["a", "b", "c"], seed=0, resamples=50)
+    assert (found["share"], found["area"], found["ratio"], found["n"]) == pytest.approx((0.6, 0.2, 3.0, 2))
+    assert 1 <= found["ci_low"] <= found["ci_high"] <= 5
+    assert gain_over_area([np.nan], [0.2], ["a"], seed=0) == {}

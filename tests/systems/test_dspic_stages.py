@@ -7,16 +7,23 @@ import pytest
 from pydicom.data import get_testdata_file
 from support import call, contents
 
+from medtools.core.params import check
 from medtools.core.tables import read_tsv, write_tsv
+from medtools.io.dicom_image import read_planar
 from medtools.io.images import read_image
+from medtools.io.nifti import open_volume
 from medtools.systems import registry
+from medtools.systems.dspic.calls import choose_tau
 from medtools.systems.dspic.classification import check_protocol, make_splits
 from medtools.systems.dspic.cohort import D1, TARGETS, fold_names, sample_ids
 from medtools.systems.dspic.data import Scans, simple_features
-from medtools.systems.dspic.params import TrainParams
+from medtools.systems.dspic.params import ReproduceParams, TrainParams
 from medtools.systems.dspic.phantom import draw_patient, draw_view
+from medtools.systems.dspic.reproduction import ROWS, settings_of
+from medtools.training.predictions import read_fold
 
 SIZE = ("--height", "128", "--width", "32")
+LIGHT = ("--height", "64", "--width", "64")
 TINY = (*SIZE, "--head-pool", "1x1", "--epochs", "1", "--device", "cpu", "--no-curves")
 
 
@@ -132,26 +139,148 @@ def test_new_scans_are_classified_and_both_diseases_called_by_a_threshold(folder
     assert {r["called"] for r in rows} <= {"N", "M", "A", "MA"}
 
 
-def test_a_real_bone_scan_goes_through_preprocessing_and_inference(folder):
-    real = get_testdata_file("JPGExtended.dcm", download=False)
-    if real is None:
-        pytest.skip("this pydicom ships no test files")
-    assert call("preprocess", "spect", real, "--out", folder / "real").code == 0
-    done = call("infer", "dspic", folder / "real/manifest.tsv", "--model", folder / "run", "--out", folder / "ri")
+def test_the_threshold_is_chosen_on_validation_images_where_none_is_given(folder):
+    words = ("--call", "threshold", "--out")
+    done = call("infer", "dspic", folder / "spect/manifest.tsv", "--model", folder / "run", *words, folder / "it")
     assert done.code == 0, done.err
-    (row,) = read_tsv(folder / "ri/predictions.tsv")[1]
-    assert sum(float(row[f"p_{name}"]) for name in "NMA") == pytest.approx(1)
+    _, held = read_fold(folder / "run/folds/r1f1/validation.tsv")
+    expected = choose_tau(held.truth.tolist(), held.probabilities)
+    assert json.loads((folder / "it/call.json").read_text()) == {"call": "threshold", "tau": expected}
+    (folder / "bare").mkdir()
+    (folder / "bare/model.ckpt").hardlink_to(folder / "run/model.ckpt")
+    refused = call("infer", "dspic", folder / "spect/manifest.tsv", "--model", folder / "bare", *words, folder / "x")
+    assert refused.code == 2
+    assert "no validation images to choose it by" in refused.err
 
 
-def test_explain_draws_attention_maps_and_features(folder):
+@pytest.mark.parametrize("name", ["JPEG2000", "JPGExtended", "JPEG-LL"])
+def test_a_real_bone_scan_goes_through_preprocessing_and_inference(folder, name):
+    """One whole-body scan in three encodings: the first two come with pydicom, the lossless one with pydicom-data."""
+    real = get_testdata_file(f"{name}.dcm", download=False)
+    if real is None and name == "JPEG-LL":
+        pytest.skip("the package pydicom-data is not installed")
+    frames = read_planar(real).frames
+    assert frames.shape == (1, 1024, 256)
+    if name == "JPEG-LL":
+        assert frames.sum(dtype=np.float64) == 3_596_452  # CountsAccumulated in its header
+    assert call("preprocess", "spect", real, "--out", folder / name).code == 0
+    assert json.loads((folder / name / f"{name}.json").read_text()) == {"PixelSpacing": [2.26, 2.26]}
+    done = call("infer", "dspic", folder / name, "--model", folder / "run", "--out", folder / f"{name}-i")
+    assert done.code == 0, done.err
+    (row,) = read_tsv(folder / f"{name}-i/predictions.tsv")[1]
+    assert sum(float(row[f"p_{label}"]) for label in "NMA") == pytest.approx(1)
+
+
+@pytest.fixture(scope="module")
+def explained(folder):
     done = call("explain", "dspic", folder / "spect/manifest.tsv", "--model", folder / "run", "--images", "1",
                 "--out", folder / "e")  # fmt: skip
     assert done.code == 0, done.err
-    assert {"attention.png", "gradcam.png", "maps.npz", "channels.tsv", "embedding.png"} <= contents(
-        folder / "e"
-    ).keys()
-    assert len(read_tsv(folder / "e/channels.tsv")[1]) == 96
-    assert np.load(folder / "e/maps.npz")["attention"].shape[1:] == (128, 32)
+    return folder / "e"
+
+
+def test_explain_draws_attention_maps_and_features(explained):
+    names = contents(explained).keys()
+    assert {"attention.png", "gradcam.png", "channels.tsv", "embedding.png", "lesions.tsv"} <= names
+    assert len(read_tsv(explained / "channels.tsv")[1]) == 96
+
+
+def test_maps_lie_on_the_grid_of_the_scan(folder, explained, tmp_path):
+    """The scan written beside the maps is read back by `preprocess spect` as the image that went in."""
+    shown = [path.name.removesuffix("_scan.nii.gz") for path in sorted((explained / "maps").glob("*_scan.nii.gz"))]
+    assert len(shown) == 4
+    for kind in ("attention", "gradcam", "scan"):
+        volume = open_volume(explained / "maps" / f"{shown[0]}_{kind}.nii.gz")
+        assert volume.data.shape == (32, 128, 1)
+        assert np.allclose(volume.affine, np.diag([18.08, 18.08, 1, 1]), atol=1e-4)  # 8 times 2.26 mm
+        assert 0 <= volume.data.min() <= volume.data.max() <= 1
+    done = call("preprocess", "spect", explained / "maps" / f"{shown[0]}_scan.nii.gz", "--out", tmp_path)
+    assert done.code == 0, done.err
+    before = read_image(folder / "spect" / f"{shown[0]}.png").astype(int)
+    assert np.abs(before - read_image(next(tmp_path.glob("*_scan.png")))).max() <= 1
+    assert json.loads(next(tmp_path.glob("*_scan.json")).read_text())["PixelSpacing"] == pytest.approx([18.08] * 2)
+
+
+def test_explain_says_how_much_of_each_map_lies_in_lesions(folder, explained):
+    rows = read_tsv(explained / "lesions.tsv")[1]
+    lesions = {r["id"]: r["lesions"] for r in read_tsv(folder / "spect/manifest.tsv")[1] if r["lesions"] != "n/a"}
+    test = {r["id"] for r in read_tsv(folder / "run/folds/r1f1/predictions.tsv")[1]}
+    assert {r["id"] for r in rows} == set(lesions) & test
+    mask = read_image(folder / "spect" / lesions[rows[0]["id"]]) > 0
+    assert float(rows[0]["area"]) == pytest.approx(mask.mean())
+    summary = {r["map"]: r for r in read_tsv(explained / "lesion_shares.tsv")[1]}
+    ratio = sum(float(r["attention"]) for r in rows) / sum(float(r["area"]) for r in rows)
+    assert float(summary["attention"]["ratio"]) == pytest.approx(ratio)
+    assert float(summary["attention"]["ci_low"]) <= ratio <= float(summary["attention"]["ci_high"])
+
+
+def test_rows_of_the_tables_come_from_one_command_and_are_made_once(folder):
+    words = ("reproduce", "dspic", folder / "spect/manifest.tsv", *LIGHT, "--epochs", "1",
+             "--resamples", "20", "--device", "cpu")  # fmt: skip
+    chosen = ("--rows", "si-clf-d2,si-clf-am-d2,majority", "--out", folder / "tables")
+    done = call(*words, *chosen)
+    assert done.code == 0, done.err
+    rows = {(r["row"], r["split"]): r for r in read_tsv(folder / "tables/table.tsv")[1]}
+    assert set(rows) == {
+        (row, split) for row in ("si-clf-d2", "si-clf-am-d2", "majority") for split in ("patient", "paper")
+    }
+    plain, attended = (rows[name, "paper"] for name in ("si-clf-d2", "si-clf-am-d2"))
+    assert (plain["set"], plain["published_auroc_macro"], attended["published_auroc_macro"]) == (
+        "D_2",
+        "0.8904",
+        "0.9105",
+    )
+    assert int(attended["parameters"]) - int(plain["parameters"]) == 80_624_027 - 80_614_787  # two attention modules
+    assert rows["majority", "patient"]["n"] == rows["si-clf-d2", "patient"]["n"]
+    assert int(plain["n"]) > int(rows["majority", "paper"]["n"])  # made images are tested on
+    assert 0 < float(rows["si-clf-am-d2", "patient"]["mcnemar_p"]) <= 1
+    assert attended["mcnemar_p"] == "n/a"
+    model = folder / "tables/runs/si-clf-d2-patient/folds/r1f1/model.ckpt"
+    made = model.stat().st_mtime_ns
+    (folder / "tables/table.tsv").unlink()
+    again = call(*words, *chosen)
+    assert again.code == 0, again.err
+    assert (folder / "tables/table.tsv").is_file()
+    assert model.stat().st_mtime_ns == made
+    wrong = call(*words, "--rows", "am-d9", "--out", folder / "x")
+    assert wrong.code == 2
+    assert "no row 'am-d9'" in wrong.err
+
+
+def test_every_row_of_the_papers_tables_can_be_named():
+    assert {f"{m}-{d}" for m in ("am", "rm", "none") for d in ("d1", "d2", "d3")} <= ROWS.keys()
+    assert {
+        "am-no-pools-d2",
+        "si-clf-d2",
+        "si-clf-am-d2",
+        "si-clf-rm-d2",
+        "si-clf-am-rm-d2",
+        "alexnet-d2",
+    } <= ROWS.keys()
+    settings = settings_of(check(ReproduceParams, {}), "am-no-pools-d2", "paper")
+    assert (settings.pools, settings.augment, settings.split, settings.epochs) == (False, "geometry", "paper", 300)
+
+
+def test_a_gan_learns_from_training_patients_only(folder):
+    """Test scans are exchanged: every DCGAN must keep its bytes."""
+    test = sorted({r["id"] for r in read_tsv(folder / "run/splits.tsv")[1] if r["split"] == "test"})
+    columns, rows = read_tsv(folder / "spect/manifest.tsv")
+    paths, exchanged = {r["id"]: r["image"] for r in rows}, dict(zip(test, test[::-1], strict=True))
+    two = [r for r in rows if r["label"] in "NM"]
+    changed = [{**r, "image": paths[exchanged.get(r["id"], r["id"])]} for r in two]
+    write_tsv(folder / "spect/two.tsv", columns, two)
+    write_tsv(folder / "spect/exchanged.tsv", columns, changed)
+    words = (*LIGHT, "--model", "si-clf", "--epochs", "1", "--device", "cpu", "--no-curves", "--augment", "dcgan",
+             "--gan-epochs", "1", "--sample", "r1f1")  # fmt: skip
+    for name, manifest in (("gan", "two"), ("gan2", "exchanged")):
+        done = call("train", "dspic", folder / f"spect/{manifest}.tsv", "--out", folder / name, *words)
+        assert done.code == 0, done.err
+        assert "it can only learn them by heart" in done.err
+    made, again = (contents(folder / name / "folds/r1f1/gan", ".ckpt", ".png") for name in ("gan", "gan2"))
+    assert {"M/model.ckpt", "M/generated.png"} <= made.keys()
+    assert made == again
+    card = json.loads((folder / "gan/model_card.json").read_text())
+    assert (card["set"], card["split"]) == ("D_3", "no patient on both sides")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +310,9 @@ def test_the_demo_is_named_beforehand_and_the_same_each_time(folder, tmp_path):
 
 def test_metastases_are_hot_and_arthritis_is_at_joints():
     rng = np.random.default_rng(0)
-    scans = {label: [draw_view(rng, draw_patient(rng, label), "anterior", 8) for _ in range(12)] for label in "NMA"}
+    scans = {
+        label: [draw_view(rng, draw_patient(rng, label), "anterior", 8).counts for _ in range(12)] for label in "NMA"
+    }
     knees = {label: np.mean([s[92:102].sum() / s.sum() for s in views]) for label, views in scans.items()}
     assert knees["A"] > knees["N"]
     peaks = {label: np.mean([s[25:60].max() / np.median(s[s > 0]) for s in views]) for label, views in scans.items()}

@@ -24,7 +24,7 @@ rule adlite_train:
         options=options("train"),
         version=__version__,
     shell:
-        "medtools train ad-lite-net {input.manifest} --sample {wildcards.fold} --threads {threads} {params.device}"
+        "medtools train ad-lite-net {input.manifest:q} --sample {wildcards.fold} --threads {threads} {params.device}"
         " --out results/{wildcards.dataset}/adlite/train {params.options} 2> {log}"
 
 
@@ -100,5 +100,5 @@ rule adlite_explain:
         options=options("explain"),
         version=__version__,
     shell:
-        "medtools explain ad-lite-net {input.manifest} --model results/{wildcards.dataset}/adlite/train"
+        "medtools explain ad-lite-net {input.manifest:q} --model results/{wildcards.dataset}/adlite/train"
         " --out results/{wildcards.dataset}/adlite/explain {params.options} 2> {log}"

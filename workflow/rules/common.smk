@@ -51,6 +51,17 @@ def options(section):
     return lambda wildcards: data_set(wildcards).options(section)
 
 
+def modality(wildcards):
+    """What its raw images are: the second word of `medtools preprocess`."""
+    return data_set(wildcards).modality
+
+
+def raw_data_sets(*modalities):
+    """The data sets that start from images of these modalities, as a pattern; one that nothing matches for none."""
+    names = [found.name for found in DATA_SETS.values() if found.modality in modalities]
+    return "|".join(names) or "(?!)"
+
+
 def given(wildcards):
     """What it starts from: the same, or runs that have to be preprocessed first."""
     return data_set(wildcards).given

@@ -1,32 +1,9 @@
-# dspic: bone scans -> normalised images -> folds (parallel jobs) -> scores, explanations.
-
-
-rule dspic_normalise:
-    input:
-        manifest=manifest,
-    output:
-        manifest="results/{dataset}/spect/manifest.tsv",
-        record="results/{dataset}/spect/preprocess.json",
-    log:
-        "logs/{dataset}/spect.log",
-    benchmark:
-        "logs/{dataset}/spect.benchmark.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=memory(2000),
-        runtime=minutes(60),
-    params:
-        version=__version__,
-    shell:
-        "medtools preprocess spect {input.manifest} --threads {threads}"
-        " --out results/{wildcards.dataset}/spect 2> {log}"
+# dspic: normalised images -> folds (parallel jobs) -> scores, explanations.
 
 
 rule dspic_train:
     input:
-        manifest="results/{dataset}/spect/manifest.tsv",
+        manifest=manifest,
     output:
         "results/{dataset}/dspic/train/folds/{fold}/train.json",
         "results/{dataset}/dspic/train/folds/{fold}/predictions.tsv",
@@ -46,7 +23,7 @@ rule dspic_train:
         options=options("train"),
         version=__version__,
     shell:
-        "medtools train dspic {input.manifest} --sample {wildcards.fold} --threads {threads} {params.device}"
+        "medtools train dspic {input.manifest:q} --sample {wildcards.fold} --threads {threads} {params.device}"
         " --out results/{wildcards.dataset}/dspic/train {params.options} 2> {log}"
 
 
@@ -93,7 +70,7 @@ rule dspic_score:
 
 rule dspic_explain:
     input:
-        manifest="results/{dataset}/spect/manifest.tsv",
+        manifest=manifest,
         fold="results/{dataset}/dspic/train/folds/r1f1/train.json",
     output:
         record="results/{dataset}/dspic/explain/explain.json",
@@ -122,5 +99,5 @@ rule dspic_explain:
         options=options("explain"),
         version=__version__,
     shell:
-        "medtools explain dspic {input.manifest} --model results/{wildcards.dataset}/dspic/train"
+        "medtools explain dspic {input.manifest:q} --model results/{wildcards.dataset}/dspic/train"
         " --out results/{wildcards.dataset}/dspic/explain {params.options} 2> {log}"

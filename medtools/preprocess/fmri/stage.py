@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from medtools.core.stage import Stage, lazy
 from medtools.preprocess.fmri.params import FmriParams
 
@@ -26,3 +28,10 @@ template, sphere or label means of each region, and regression of six motion par
 matter and cerebrospinal fluid signal, a constant and a linear trend; runs that were already in MNI space entered at the
 regional means (SimpleITK; nilearn, Abraham et al., 2014). Deviations are among the parameters below.
 """
+
+
+def samples_of(source: Path, params: FmriParams) -> dict[str, tuple[Path, ...]]:
+    """Return the runs of a source, and the files that decide each."""
+    from medtools.preprocess.fmri.runs import find_runs
+
+    return {run.id: run.files for run in find_runs([source], params)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from medtools.core.stage import Stage, lazy
 from medtools.preprocess.images.params import ImageParams
 
@@ -17,3 +19,10 @@ STAGE = Stage(
     folder="images",
     example="medtools preprocess images kaggle-ad/ --size 224 --out images/",
 )
+
+
+def samples_of(source: Path, params: ImageParams) -> dict[str, tuple[Path, ...]]:
+    """Return the pictures, slices and volumes of a source, and the file of each."""
+    from medtools.preprocess.images.sources import find_sources
+
+    return {one.id: (one.path,) for one in find_sources([source], params, seed=0)}

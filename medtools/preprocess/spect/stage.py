@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from medtools.core.stage import Stage, lazy
 from medtools.preprocess.spect.params import SpectParams
 
@@ -9,7 +11,7 @@ STAGE = Stage(
     name="preprocess spect",
     summary="Whole-body bone scans: DICOM NM, PNG or NIfTI to 16-bit images scaled from minimum to maximum.\n\n"
     "Each frame of a DICOM file is an image; its view is read from the header, or from the file's name. A folder may "
-    "hold labels.csv (patient, view, file, label).",
+    "hold labels.csv (patient, view, file, label). A column `lesions` may name LabelMe files of outlined lesions.",
     params=SpectParams,
     run=lazy("medtools.preprocess.spect.steps", "run"),
     inputs="Files, a folder, or a manifest with a column `image`.",
@@ -17,3 +19,10 @@ STAGE = Stage(
     folder="spect",
     example="medtools preprocess spect scans/ --out spect/",
 )
+
+
+def samples_of(source: Path, params: SpectParams) -> dict[str, tuple[Path, ...]]:
+    """Return the scans of a source, and the files that decide each."""
+    from medtools.preprocess.spect.steps import find_scans
+
+    return {scan.id: scan.files for scan in find_scans([source])}

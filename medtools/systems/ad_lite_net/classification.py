@@ -24,7 +24,7 @@ from medtools.io import image_cohort
 from medtools.io.image_cohort import ImageCohort
 from medtools.nn.summary import size_of
 from medtools.systems.ad_lite_net import baselines
-from medtools.systems.ad_lite_net.cohort import subjects_unknown
+from medtools.systems.ad_lite_net.cohort import CLASSICAL, subjects_unknown
 from medtools.systems.ad_lite_net.model import AdLiteNet
 from medtools.systems.ad_lite_net.params import NetworkParams, TrainParams
 from medtools.training.batches import TensorBatches
@@ -35,7 +35,6 @@ from medtools.training.predictions import TABLE, write_predictions
 from medtools.training.runs import FINAL, fold_name, train_folds
 from medtools.training.splits import SPLIT_COLUMNS, Split, everyone, holdout, split_rows, stratified_folds
 
-CLASSICAL = ("logistic-regression", "majority")
 ADAM_EPS = 1e-7  # Keras
 _BYTES_PER_PIXEL_AND_IMAGE = 400
 """Activations and their gradients of AD-Lite in training, per pixel of each image of a batch.

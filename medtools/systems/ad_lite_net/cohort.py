@@ -11,6 +11,12 @@ CLASSES = {"Non": 24, "VeryMild": 17, "Mild": 10, "Moderate": 5}
 PATH_COLUMNS = ("image",)
 """Columns of a manifest that name files."""
 
+PREPROCESSING = "images"
+"""Its raw images, by the name of their `medtools preprocess`."""
+
+CLASSICAL = ("logistic-regression", "majority")
+"""Trivial baselines: no networks, so there is nothing to explain."""
+
 SLICES = 10
 FOLDS = 10
 

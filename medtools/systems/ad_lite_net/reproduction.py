@@ -15,7 +15,7 @@ from medtools.core.tables import read_tsv, write_tsv
 from medtools.io import image_cohort
 from medtools.systems import registry
 from medtools.systems.ad_lite_net import baselines
-from medtools.systems.ad_lite_net.classification import CLASSICAL
+from medtools.systems.ad_lite_net.cohort import CLASSICAL
 from medtools.systems.ad_lite_net.params import ReproduceParams, ScoreParams, TrainParams
 
 ABLATIONS: dict[str, dict[str, Any]] = {

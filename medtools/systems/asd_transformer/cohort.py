@@ -8,6 +8,9 @@ from typing import Any
 CLASSES = ("NC", "ASD")
 """Controls, and the positive class."""
 
+PREPROCESSING = "fmri"
+"""Its raw images, by the name of their `medtools preprocess`."""
+
 SUBJECTS, SITES = 240, 5
 """Size of the synthetic cohort unless asked otherwise."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from medtools.core.figures import save_figure
 from medtools.core.log import LOGGER
 from medtools.core.manifest import write_manifest
 from medtools.core.params import check
@@ -15,6 +16,9 @@ from medtools.systems.dspic.data import GAN, MADE, Draw, Images, Scans, enlarge,
 from medtools.systems.dspic.data import read_scans as read_scans_of
 from medtools.systems.dspic.params import AugmentParams, GeometryParams
 from medtools.training.settings import FitSettings
+
+PICTURE = "generated.png"
+_PICTURED = 4
 
 
 def run(job: Job) -> None:
@@ -34,7 +38,7 @@ def run(job: Job) -> None:
             }
         )  # fmt: skip
     write_manifest(job.out / "manifest.tsv", ["id", "subject", "image", params.label, MADE], rows)
-    job.wrote(job.out / "manifest.tsv", *sorted((job.out / "gan").rglob("model.ckpt")))
+    job.wrote(job.out / "manifest.tsv", *gan_files(job.out / "gan"))
     LOGGER.info("%s", ", ".join(f"{name} {count}" for name, count in label_counts(larger.labels.tolist()).items()))
 
 
@@ -59,6 +63,23 @@ def _gan_draw(params: GeometryParams, folder: Path, seed: int, device: str, over
         own = gan_seed(seed, label)
         settings = check(FitSettings, {"epochs": params.gan_epochs, "monitor": "discriminator"})
         gan = train_gan(sources, out=folder / label, settings=settings, seed=own, device=device, overwrite=overwrite)
-        return draw(gan, count, own)
+        made = draw(gan, count, own)
+        _write_picture(folder / label / PICTURE, label, sources, made)
+        return made
 
     return drawn
+
+
+def gan_files(folder: Path) -> list[Path]:
+    """List what the training of DCGANs left below a folder; nothing where none was trained."""
+    return sorted(path for name in ("model.ckpt", PICTURE) for path in folder.rglob(name))
+
+
+def _write_picture(path: Path, label: str, sources: Images, made: Images) -> None:
+    """Set drawn scans beside real ones: whether they look like any, only an eye can tell."""
+    from medtools.preprocess.spect.figures import Shown, scans_figure
+
+    real = [Shown(image, f"{label}\nreal") for image in sources[:_PICTURED]]
+    drawn = [Shown(image, f"{label}\ndrawn") for image in made[:_PICTURED]]
+    title = f"Scans of class {label}: real, and drawn by a DCGAN that learned from {len(sources)}"
+    save_figure(scans_figure([*real, *drawn], title), path)

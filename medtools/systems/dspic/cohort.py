@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+PREPROCESSING, ALWAYS_PREPROCESSED = "spect", True
+"""Its raw images, by the name of their `medtools preprocess`."""
+
 LABELS = ("N", "M", "A", "MA")
 """Normal, metastasis, arthritis, both."""
 
@@ -17,6 +20,9 @@ VIEWS = ("anterior", "posterior")
 D1 = {"N": 334, "M": 174, "A": 252, "MA": 8}
 """Images of the paper's data set before augmentation."""
 
+SETS = {"none": "D_1", "geometry": "D_2", "dcgan": "D_3"}
+"""The paper's names of a data set and of its enlarged versions."""
+
 TARGETS = {
     "geometry": {"N": 334, "M": 520, "A": 568, "MA": 80},
     "dcgan": {"N": 334, "M": 394, "A": 472, "MA": 80},
@@ -24,6 +30,9 @@ TARGETS = {
 """Images of D_2 and D_3."""
 
 FOLDS = 5
+
+VALIDATION = "validation.tsv"
+"""Predictions of a fold's validation images, beside those of its test images."""
 
 
 def patient_labels(scale: float = 1.0) -> list[tuple[str, str]]:

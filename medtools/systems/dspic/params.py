@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from medtools.core.params import Integers, Params
+from medtools.core.params import Integers, Names, Params
 from medtools.systems.dspic.cohort import FOLDS
 from medtools.training.settings import FitSettings
 
@@ -109,6 +109,29 @@ class TrainParams(FitSettings, SizeParams, GeometryParams, NetworkParams):
     final: bool = Field(True, description="Also train on everyone the model that `medtools infer` applies.")
 
 
+class ReproduceParams(SizeParams, GeometryParams):
+    """The paper's tables for a cohort."""
+
+    rows: Names = Field(
+        ("am-d1", "am-d2", "rm-d1", "rm-d2", "none-d1", "none-d2", "logistic-regression", "majority"),
+        description="Rows: am, rm or none with -d1, -d2 or -d3; am-no-pools-d2; si-clf-d2, si-clf-am-d2, si-clf-rm-d2, "
+        "si-clf-am-rm-d2, alexnet-d2; majority, logistic-regression. McNemar's test compares with the first.",
+    )
+    splits: Names = Field(("patient", "paper"), description="Divisions under which each row is trained.")
+    label: str = Field("label", description="Manifest column with N, M, A or MA.")
+    batch: int = Field(8, ge=1, description="Images per step.")
+    epochs: int = Field(300, ge=1, description="Passes over the training data.")
+    head_pool: str = Field("12x3", description="As for `medtools train`.")
+    resamples: int = Field(2000, ge=0, description="Bootstrap resamples of each interval; 0 leaves them out.")
+
+    @field_validator("splits")
+    @classmethod
+    def _is_division(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or set(value) - {"patient", "paper"}:
+            raise ValueError("expected patient, paper or both")
+        return value
+
+
 class InferParams(Params):
     """Application of a trained classifier."""
 
@@ -116,7 +139,13 @@ class InferParams(Params):
     call: Literal["top1", "threshold"] = Field(
         "top1", description="Call the likeliest class; or both diseases where they are the two likeliest."
     )
-    tau: float = Field(0.25, gt=0, lt=0.5, description="Least probability of the second disease to call both.")
+    tau: float | None = Field(
+        None,
+        gt=0,
+        lt=0.5,
+        description="Least probability of the second disease to call both (threshold); default: the one with most "
+        "right calls among the run's validation images.",
+    )
     batch: int = Field(8, ge=1, description="Images per step.")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from medtools.io.labelme import Outline
+
 Array = NDArray[np.float64]
 HEIGHT, WIDTH = 1024, 256
 SPACING_MM = 2.26
@@ -21,6 +23,7 @@ _RIB_ROWS = range(235, 400, 17)
 _VERTEBRA_ROWS = range(190, 471, 12)
 _M_SITES = (("vertebra", 0.45), ("rib", 0.30), ("femur", 0.15), ("pelvis", 0.10))
 _BLUR = 3.0
+_ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 
 
 @dataclass
@@ -30,7 +33,24 @@ class Patient:
     spine: list[tuple[float, ...]] = field(default_factory=list)
     skeleton: list[tuple[float, ...]] = field(default_factory=list)
     front: list[tuple[float, ...]] = field(default_factory=list)
-    lesions: list[tuple[float, ...]] = field(default_factory=list)
+    metastases: list[tuple[float, ...]] = field(default_factory=list)
+    arthritis: list[tuple[float, ...]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class View:
+    """One made image, and the lesions that show in it.
+
+    Attributes
+    ----------
+    counts : (1024 / scale, 256 / scale) uint16
+        Head at the top.
+    outlines : tuple of Outline
+        Ellipses at two standard deviations of each spot, labelled M or A.
+    """
+
+    counts: NDArray[np.uint16]
+    outlines: tuple[Outline, ...]
 
 
 def draw_patient(rng: np.random.Generator, label: str) -> Patient:
@@ -47,7 +67,7 @@ def draw_patient(rng: np.random.Generator, label: str) -> Patient:
         uptake = vary(0.28)
         for step in range(1, 8):
             bones += [(row + 1.2 * step**1.4, 128 + side * (8 + 8 * step), 4, 5, uptake) for side in (-1, 1)]
-    bones += [(545, 100, 22, 14, vary(0.55)), (545, 156, 22, 14, vary(0.55))]
+    bones += [(520, 100, 22, 14, vary(0.55)), (520, 156, 22, 14, vary(0.55))]
     for side, column in ((-1, 97), (1, 163)):
         bones += [(row, column + side * (760 - row) / 60, 9, 6, vary(0.22)) for row in range(560, 761, 16)]
         bones += [(row, column, 9, 5, vary(0.18)) for row in range(790, 961, 16)]
@@ -57,24 +77,25 @@ def draw_patient(rng: np.random.Generator, label: str) -> Patient:
     patient.front = [(290, 128, 40, 6, vary(0.3)), (545, 128, 14, 14, 0.8 * float(rng.lognormal(0, 0.7)))]
     bones += [(430, 108, 12, 8, vary(0.2)), (430, 148, 12, 8, vary(0.2))]
     if "M" in label:
-        patient.lesions += _metastases(rng)
+        patient.metastases = _metastases(rng)
     if "A" in label:
-        patient.lesions += _arthritis(rng)
+        patient.arthritis = _arthritis(rng)
     return patient
 
 
-def draw_view(rng: np.random.Generator, patient: Patient, view: str, scale: int) -> NDArray[np.uint16]:
-    """Draw the counts of one view, (1024 / scale, 256 / scale), head at the top."""
+def draw_view(rng: np.random.Generator, patient: Patient, view: str, scale: int) -> View:
+    """Draw one view, `scale` pixels of 1024 by 256 becoming one; each lesion shows with probability 0.8."""
     posterior = view == "posterior"
     uptake = np.zeros((HEIGHT // scale, WIDTH // scale))
     body = [(300, 128, 150, 45, 0.02), (700, 128, 190, 34, 0.02)]
-    seen = [blob for blob in patient.lesions if rng.random() < 0.8]
+    lesions = [("M", blob) for blob in patient.metastases] + [("A", blob) for blob in patient.arthritis]
+    seen = [lesion for lesion in lesions if rng.random() < 0.8]
     weighted: list[tuple[Sequence[tuple[float, ...]], float]] = [
         (body, 1.0),
         (patient.skeleton, 1.0),
         (patient.spine, 1.3 if posterior else 1.0),
     ]
-    weighted += [(patient.front, 0.5 if posterior else 1.0), (seen, 1.0)]
+    weighted += [(patient.front, 0.5 if posterior else 1.0), ([blob for _, blob in seen], 1.0)]
     for blobs, weight in weighted:
         for row, column, tall, wide, amount in blobs:
             _add(uptake, row / scale, column / scale, tall / scale, wide / scale, amount * weight)
@@ -82,7 +103,15 @@ def draw_view(rng: np.random.Generator, patient: Patient, view: str, scale: int)
         uptake = uptake[:, ::-1]
     smooth = gaussian_filter(uptake, _BLUR / scale)
     strength = float(np.exp(rng.uniform(np.log(20), np.log(250))))
-    return np.minimum(rng.poisson(smooth * strength), np.iinfo(np.uint16).max).astype(np.uint16)
+    counts = np.minimum(rng.poisson(smooth * strength), np.iinfo(np.uint16).max).astype(np.uint16)
+    return View(counts, tuple(_outline(kind, blob, scale, mirrored=posterior) for kind, blob in seen))
+
+
+def _outline(kind: str, blob: tuple[float, ...], scale: int, *, mirrored: bool) -> Outline:
+    row, column, *spread, _ = blob
+    tall, wide = (2 * np.hypot(sd, _BLUR) / scale for sd in spread)
+    x, y = column / scale + 0.5 + wide * np.cos(_ANGLES), row / scale + 0.5 + tall * np.sin(_ANGLES)
+    return Outline(kind, np.stack([WIDTH // scale - x if mirrored else x, y], axis=1).round(2))
 
 
 def _metastases(rng: np.random.Generator) -> list[tuple[float, ...]]:
@@ -94,7 +123,7 @@ def _metastases(rng: np.random.Generator) -> list[tuple[float, ...]]:
             "vertebra": (rng.uniform(200, 465), 128 + side * rng.uniform(0, 5)),
             "rib": (rng.uniform(240, 400), 128 + side * rng.uniform(25, 60)),
             "femur": (rng.uniform(590, 740), 130 + side * 34),
-            "pelvis": (rng.uniform(525, 565), 128 + side * rng.uniform(20, 36)),
+            "pelvis": (rng.uniform(500, 540), 128 + side * rng.uniform(20, 36)),
         }
         row, column = places[site]
         size = float(rng.uniform(3, 7))

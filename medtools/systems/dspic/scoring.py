@@ -13,23 +13,23 @@ from medtools.core.errors import InputError
 from medtools.core.params import read_yaml
 from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
-from medtools.metrics.classification import auroc_micro, class_numbers
+from medtools.io.guard import read_object
+from medtools.metrics.classification import auroc_micro, class_numbers, confusion_matrix
 from medtools.metrics.comparison import mcnemar
-from medtools.metrics.figures import write_figures
+from medtools.metrics.figures import roc_curve, write_figures
 from medtools.metrics.intervals import percentile_interval, resampled_counts
 from medtools.metrics.table import COMPARISON_COLUMNS, SCORE_COLUMNS, Score, beside_published, score_rows
 from medtools.systems import registry
 from medtools.systems.dspic import calls
-from medtools.systems.dspic.cohort import CLASSES
+from medtools.systems.dspic.cohort import CLASSES, VALIDATION
 from medtools.training.predictions import TABLE, Fold, pooled, read_fold, read_folds, run_folder, scores_of
 
+_MCNEMAR = ("only_this_right", "only_other_right", "p", "n")
 LEAKY = "test, copies of test images and their patients in training"
-VALIDATION = "validation.tsv"
-_SET = {"none": "D_1", "geometry": "D_2", "dcgan": "D_3"}
 
 
 def run(job: Job) -> None:
-    """Write `scores.tsv`, `comparison.tsv`, `mcnemar.tsv` and the figures."""
+    """Write `scores.tsv`, `confusion.tsv`, `roc.tsv`, `comparison.tsv`, `mcnemar.tsv` and the figures."""
     folder = run_folder(job.inputs)
     trained = read_yaml(folder / "params.yaml")
     level = LEAKY if trained["split"] == "paper" else "test"
@@ -37,15 +37,25 @@ def run(job: Job) -> None:
     single = [_single(fold) for fold in folds]
     scores = scores_of(CLASSES, single, level=level, seed=job.seed, resamples=job.params.resamples)
     truth, table = pooled(single)
-    scores.append(Score("auroc_micro", level, auroc_micro(class_numbers(truth, list(CLASSES)), table), n=len(truth)))
+    true = class_numbers(truth, list(CLASSES))
+    confusion = np.asarray(confusion_matrix(true, table.argmax(axis=1), len(CLASSES)))
+    scores.append(Score("accuracy_one_vs_rest", level, one_vs_rest(confusion), n=len(truth)))
+    scores.append(Score("auroc_micro", level, auroc_micro(true, table), n=len(truth)))
     scores += four_label_scores(folder, folds, level=level, seed=job.seed, resamples=job.params.resamples)
-    _write(job, "scores.tsv", SCORE_COLUMNS, score_rows(scores))
-    published = published_row(trained, level) if job.params.published else {}
+    job.wrote(write_tsv(job.out / "scores.tsv", SCORE_COLUMNS, score_rows(scores)))
+    cells = [
+        {"true": name, **dict(zip(CLASSES, row, strict=True))}
+        for name, row in zip(CLASSES, confusion.astype(int).tolist(), strict=True)
+    ]
+    job.wrote(write_tsv(job.out / "confusion.tsv", ("true", *CLASSES), cells))
+    job.wrote(write_tsv(job.out / "roc.tsv", ("class", "false_positive_rate", "sensitivity"), _roc(true, table)))
+    which = str(read_object(folder / "model_card.json").get("set"))
+    published = published_row(trained, which, level) if job.params.published else {}
     if published:
-        _write(job, "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published))
+        job.wrote(write_tsv(job.out / "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published)))
     if job.params.against is not None:
-        _write(job, "mcnemar.tsv", ("only_this_right", "only_other_right", "p", "n"), [_compared(folds, job)])
-    title = f"{trained['model']}, {_SET[trained['augment']]}: {level}"
+        job.wrote(write_tsv(job.out / "mcnemar.tsv", _MCNEMAR, [_compared(folds, job)]))
+    title = f"{trained['model']}, {which}: {level}"
     job.wrote(*write_figures(job.out, truth, table, CLASSES, title=title))
 
 
@@ -54,6 +64,7 @@ def reads(job: Job) -> list[Path]:
     folder, other = run_folder(job.inputs), job.params.against
     files = [
         folder / "params.yaml",
+        folder / "model_card.json",
         *sorted(folder.glob(f"folds/*/{TABLE}")),
         *sorted(folder.glob(f"folds/*/{VALIDATION}")),
     ]
@@ -84,11 +95,18 @@ def four_label_scores(folder: Path, folds: Sequence[Fold], *, level: str, seed: 
     return scores
 
 
-def published_row(trained: dict[str, Any], level: str) -> dict[tuple[str, str], float]:
-    """Return the paper's values for a model and data set, by (metric, level)."""
+def one_vs_rest(confusion: NDArray[np.float64]) -> float:
+    """Return the mean over classes of (TP + TN) / all, Eq. 13 to the letter; with three classes it flatters."""
+    total, right = confusion.sum(), np.diag(confusion)
+    wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * right
+    return float(1 - (wrong / total).mean())
+
+
+def published_row(trained: dict[str, Any], which: str, level: str) -> dict[tuple[str, str], float]:
+    """Return the paper's values for a model and data set (D_1, D_2, D_3), by (metric, level)."""
     table = registry.card("dspic").content["published"]
     model = trained["model"] + ("" if trained["pools"] else "-no-pools")
-    row = table.get(model, {}).get(_SET[trained["augment"]], {})
+    row = table.get(model, {}).get(which, {})
     return {(metric, level): value for metric, value in row.items()}
 
 
@@ -129,6 +147,12 @@ def _compared(folds: Sequence[Fold], job: Job) -> dict[str, Any]:
     return {"only_this_right": found.only_first, "only_other_right": found.only_second, "p": found.p, "n": len(truth)}
 
 
-def _write(job: Job, name: str, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    write_tsv(job.out / name, columns, rows)
-    job.wrote(job.out / name)
+def _roc(true: NDArray[np.int64], table: NDArray[np.float64]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for number, name in enumerate(CLASSES):
+        positive = true == number
+        if positive.any() and not positive.all():
+            x, y = roc_curve(positive, table[:, number])
+            points = zip(x.tolist(), y.tolist(), strict=True)
+            rows += [{"class": name, "false_positive_rate": a, "sensitivity": b} for a, b in points]
+    return rows

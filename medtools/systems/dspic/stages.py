@@ -8,6 +8,7 @@ from medtools.systems.dspic.params import (
     DemoParams,
     ExplainParams,
     InferParams,
+    ReproduceParams,
     ScoreParams,
     TrainParams,
 )
@@ -66,11 +67,22 @@ STAGES = {
     ),
     "explain": Stage(
         name="explain dspic",
-        summary="Spatial and channel attention, Grad-CAM and a map of the test images.",
+        summary="Spatial and channel attention, Grad-CAM and a map of the test images.\n\n"
+        "Maps are also written as NIfTI on the grid of the image in the manifest. Where its lesions are outlined, "
+        "they are drawn, and the share of each map inside them stands beside their share of the area.",
         params=ExplainParams,
         run=lazy(f"{_ROOM}.explanation", "run"),
         reads=lazy(f"{_ROOM}.explanation", "reads"),
         inputs="The manifest that was trained on.",
         example="medtools explain dspic spect/manifest.tsv --model run/ --out run/explain",
+    ),
+    "reproduce": Stage(
+        name="reproduce dspic",
+        summary="The rows of the paper's tables for a cohort, by patients divided first and by the paper's division.",
+        params=ReproduceParams,
+        run=lazy(f"{_ROOM}.reproduction", "run"),
+        reads=lazy(f"{_ROOM}.reproduction", "reads"),
+        inputs="The manifest of normalised images.",
+        example="medtools reproduce dspic spect/manifest.tsv --rows am-d1,am-d2,none-d1 --out tables/",
     ),
 }

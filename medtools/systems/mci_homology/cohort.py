@@ -8,6 +8,9 @@ from typing import Any
 PATH_COLUMNS = ("series",)
 """Columns of a manifest that name files."""
 
+PREPROCESSING = "fmri"
+"""Its raw images, by the name of their `medtools preprocess`."""
+
 GROUPS = ("HC", "EMCI", "LMCI")
 """Healthy controls, early and late mild cognitive impairment."""
 

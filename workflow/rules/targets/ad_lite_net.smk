@@ -14,10 +14,13 @@ def adlite_folds(wildcards):
 
 def adlite_targets(found):
     """Scores over all folds, and what the network of the first looks at."""
-    return [
-        f"results/{found.name}/adlite/{stage}"
-        for stage in ("scores/score.json", "explain/explain.json")
-    ]
+    model = found.params.get("train", {}).get("model", "ad-lite")
+    stages = (
+        ("scores/score.json",)
+        if model in adlite.CLASSICAL
+        else ("scores/score.json", "explain/explain.json")
+    )
+    return [f"results/{found.name}/adlite/{stage}" for stage in stages]
 
 
 TARGETS["ad-lite-net"] = adlite_targets

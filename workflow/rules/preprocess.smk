@@ -1,7 +1,7 @@
-# fMRI from the scanner: runs -> regional series (batches of runs) -> manifest and quality of the cohort.
+# Images from the scanner: runs or pictures -> series or images (batches of them) -> manifest of the cohort.
 
 
-rule fmri:
+rule preprocess:
     input:
         source=given,
         files=raw_files,
@@ -18,11 +18,12 @@ rule fmri:
         mem_mb=memory(3000),
         runtime=minutes(240),
     params:
+        modality=modality,
         samples=batch_samples,
         options=options("preprocess"),
         version=__version__,
     shell:
-        "medtools preprocess fmri {input.source:q} {params.samples} --tolerate --threads {threads}"
+        "medtools preprocess {params.modality} {input.source:q} {params.samples} --tolerate --threads {threads}"
         " --out results/{wildcards.dataset}/preprocess {params.options} 2> {log}"
 
 
@@ -49,6 +50,8 @@ rule fmri_cohort:
         ),
     log:
         "logs/{dataset}/fmri_cohort.log",
+    wildcard_constraints:
+        dataset=raw_data_sets("fmri"),
     conda:
         "../../environment.yml"
     resources:
@@ -59,4 +62,29 @@ rule fmri_cohort:
         version=__version__,
     shell:
         "medtools preprocess fmri {input.source:q} --tolerate"
+        " --out results/{wildcards.dataset}/preprocess {params.options} 2> {log}"
+
+
+rule images_cohort:
+    input:
+        source=given,
+        batches=raw_batches,
+    output:
+        record="results/{dataset}/preprocess/preprocess.json",
+        manifest="results/{dataset}/preprocess/manifest.tsv",
+    log:
+        "logs/{dataset}/preprocess.log",
+    wildcard_constraints:
+        dataset=raw_data_sets("images", "spect"),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(60),
+    params:
+        modality=modality,
+        options=options("preprocess"),
+        version=__version__,
+    shell:
+        "medtools preprocess {params.modality} {input.source:q} --tolerate"
         " --out results/{wildcards.dataset}/preprocess {params.options} 2> {log}"

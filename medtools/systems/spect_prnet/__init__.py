@@ -1,0 +1,1 @@
+"""Landmarks in SPECT slices by a propagation-reconstruction network."""
