@@ -102,7 +102,11 @@ def read_fold(path: Path) -> tuple[tuple[str, ...], Fold]:
     columns, rows = read_tsv(path)
     classes = tuple(name.removeprefix("p_") for name in columns if name.startswith("p_"))
     if len(classes) < 2 or not {"id", "subject", "truth"} <= set(columns) or not rows:
-        raise InputError(path, "is no table of test predictions", "train this fold again")
+        raise InputError(
+            path,
+            "is no table of predictions with the truth",
+            "train this fold again, or label the manifest and infer again",
+        )
     try:
         table = np.array([[float(row[f"p_{name}"]) for name in classes] for row in rows])
     except ValueError as error:

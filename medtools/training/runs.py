@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medtools.core.errors import InputError
 from medtools.core.stage import Job, Sample
+from medtools.core.tables import read_tsv
 from medtools.training.checkpoint import Checkpoint, load_checkpoint
 from medtools.training.splits import Split
 
@@ -14,6 +15,7 @@ FINAL = "final"
 """Name of the network that is trained on everyone, for new data; the run folder itself is its folder."""
 
 MODEL = "model.ckpt"
+SPLITS = "splits.tsv"
 
 
 def fold_name(split: Split) -> str:
@@ -65,6 +67,17 @@ def fold_folder(run: Path, fold: str) -> Path:
     if not (folder / MODEL).is_file():
         raise InputError(run, f"has no trained network of fold {fold!r}", "train it, or choose another by --fold")
     return folder
+
+
+def seen_in_training(folder: Path, ids: Sequence[str]) -> int:
+    """Count the samples, by identifier, on which the network of a folder was trained: a final one, or a fold's."""
+    name, run = (FINAL, folder) if folder.parent.name != "folds" else (folder.name, folder.parent.parent)
+    if not (run / SPLITS).is_file():
+        return 0
+    _, rows = read_tsv(run / SPLITS)
+    if name != FINAL:
+        rows = [r for r in rows if f"r{int(r['repeat']) + 1}f{int(r['fold']) + 1}" == name and r["split"] == "train"]
+    return len({row["id"] for row in rows} & set(ids))
 
 
 def read_model(folder: Path, system: str) -> Checkpoint:

@@ -29,6 +29,8 @@ def test_parameters_are_the_cards(options, trainable, total):
     size = size_of(AdLiteNet(**options), (3, 224, 224))
     assert trainable in (None, size.trainable)
     assert total in (None, size.total)
+    if trainable and total:
+        assert total - trainable == {4: 1_382}[options["n_classes"]] - (192 if options.get("parallel") is False else 0)
 
 
 def test_multiply_accumulates_are_the_cards():
@@ -71,10 +73,10 @@ def test_tx_maps_as_equation_5_and_as_the_code():
 
 def test_a_convolution_absorbs_negation_exactly_borders_included():
     torch.manual_seed(0)
-    x, w, b = torch.randn(1, 64, 12, 12), torch.randn(32, 64, 3, 3), torch.randn(32)
+    x, w, b = (torch.randn(shape).double() for shape in ((1, 64, 12, 12), (32, 64, 3, 3), (32,)))
     left = nn.functional.conv2d(transform(x, "negate"), w, b, padding=1)
     right = nn.functional.conv2d(x, -0.8 * w, b, padding=1)
-    assert torch.allclose(left, right, atol=1e-4 * float(right.abs().max()))
+    assert torch.allclose(left, right, rtol=0, atol=1e-10)
 
 
 def test_equation_5_to_the_letter_kills_half_of_the_first_filters_and_negation_none():
@@ -88,7 +90,9 @@ def test_equation_5_to_the_letter_kills_half_of_the_first_filters_and_negation_n
             with torch.no_grad():
                 inner = layer(transform(x, kind))[:, :, 1:-1, 1:-1]
             shares.append(float((inner <= 0).all(dim=3).all(dim=2).all(dim=0).float().mean()))
-    assert sum(dead["invert"]) / 20 == pytest.approx(0.50, abs=0.13)
+    assert sum(dead["invert"]) / 20 == pytest.approx(0.50, abs=0.05)
+    # A binomial of 32 filters has a spread of 0.09: the card's .375 to .625 are the ends of its own twenty draws.
+    assert 0.25 <= min(dead["invert"]) < max(dead["invert"]) <= 0.75
     assert max(dead["negate"]) == 0
 
 
@@ -107,7 +111,7 @@ def test_in_training_mode_the_first_norm_makes_levels_irrelevant():
     torch.manual_seed(0)
     network, x = AdLiteNet(4).train(), torch.rand(8, 3, 64, 64) * 100
     with torch.no_grad():
-        assert torch.allclose(network(x), network(2 * x + 10), atol=2e-3)
+        assert torch.allclose(network(x), network(2 * x + 10), atol=1e-4)
 
 
 def test_running_statistics_move_by_a_hundredth_as_in_keras():

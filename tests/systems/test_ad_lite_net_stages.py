@@ -11,10 +11,11 @@ from medtools.core.tables import read_tsv, write_tsv
 from medtools.metrics.report import classification_scores
 from medtools.systems import registry
 from medtools.systems.ad_lite_net.classification import intensity_features
-from medtools.systems.ad_lite_net.cohort import fold_names, sample_ids
-from medtools.systems.ad_lite_net.phantom import draw_head, draw_slice
+from medtools.systems.ad_lite_net.cohort import fold_names, sample_ids, subject_classes
+from medtools.systems.ad_lite_net.phantom import ATROPHY, draw_head, draw_slice
+from medtools.systems.ad_lite_net.rows import ABLATIONS, published, row_of
 from medtools.training.classical import fit_predict, make_baseline
-from medtools.training.splits import Split, check_split, holdout, stratified_folds
+from medtools.training.splits import check_split, holdout, stratified_folds
 
 TINY = ("--size", "32", "--epochs", "1", "--batch", "32", "--device", "cpu", "--no-curves")
 
@@ -57,7 +58,7 @@ def test_the_papers_division_has_the_papers_sizes(labels, sizes):
         count = {name: int((labels[split.test] == name).sum()) for name in ("VeryMild", "Mild", "Moderate", "Non")}
         assert count == {"VeryMild": 448, "Mild": 179, "Moderate": 13, "Non": 640}
         train = [int((labels[split.train] == name).sum()) for name in count]
-        assert train == pytest.approx([1433, 574, 41, 2048], abs=1)
+        assert train == [1433, 574, 41, 2048]
 
 
 def test_ten_folds_of_the_merged_set_have_the_cards_counts():
@@ -129,7 +130,10 @@ def test_scores_have_both_families_with_intervals_beside_the_published_row(folde
     for metric in ("f1_weighted", "f1_micro05", "auroc_micro", "auroc_macro"):
         assert float(rows[metric]["ci_low"]) <= float(rows[metric]["value"]) <= float(rows[metric]["ci_high"])
     published = {r["metric"]: float(r["published"]) for r in read_tsv(folder / "s/comparison.tsv")[1]}
-    assert published == {"accuracy": 0.982, "f1_weighted": 0.981}
+    assert {name: published[name] for name in ("accuracy", "f1_weighted")} == {"accuracy": 0.982, "f1_weighted": 0.981}
+    assert {name: published[name] for name in ("precision_macro", "sensitivity_macro", "f1_macro")} == {
+        "precision_macro": 0.99, "sensitivity_macro": 0.98, "f1_macro": 0.99,
+    }  # fmt: skip
     assert {"confusion.png", "roc.png"} <= contents(folder / "s").keys()
 
 
@@ -141,17 +145,60 @@ def test_cross_validation_has_a_job_per_fold(folder):
         assert done.code == 0, done.err
     done = call("score", "ad-lite-net", out, "--resamples", "0", "--published", "ten-fold", "--out", out / "s")
     assert done.code == 0, done.err
-    assert ("accuracy", "mean over folds") in {(r["metric"], r["level"]) for r in read_tsv(out / "s/comparison.tsv")[1]}
+    rows = {(r["metric"], r["level"]) for r in read_tsv(out / "s/scores.tsv")[1]}
+    measures = ("accuracy", "precision_micro05", "recall_micro05", "f1_micro05", "auroc_micro")
+    assert {
+        (name, place) for name in measures for place in ("mean over folds", "standard deviation over folds")
+    } <= rows
+    assert not (out / "s/comparison.tsv").exists()  # the paper has no ten folds of a logistic regression
+
+
+def test_ten_folds_of_the_network_stand_beside_table_3():
+    found = published("ten-fold", {"model": "ad-lite"}, "test", 10)
+    means = {metric: value for (metric, level), value in found.items() if level == "mean over folds"}
+    assert means == {
+        "accuracy": 0.990, "precision_micro05": 0.990, "recall_micro05": 0.990, "f1_micro05": 0.990,
+        "auroc_micro": 0.999,
+    }  # fmt: skip
+    assert found["auroc_micro", "standard deviation over folds"] == 0.0008
+
+
+def test_table_2_and_the_repositorys_ablations_are_found_by_their_parameters():
+    no_pcb = published("ad", {"model": "ad-lite", "pcb": False}, "test", 1)
+    assert [no_pcb["f1", f"test, class {name}"] for name in ("VeryMild", "Mild", "Moderate", "Non")] == [
+        0.95, 0.97, 0.96, 0.97,
+    ]  # fmt: skip
+    assert (no_pcb["accuracy", "test"], no_pcb["f1_macro", "test"]) == (0.96, 0.96)
+    assert ("f1_weighted", "test") not in no_pcb
+    for name, values in ABLATIONS.items():
+        assert row_of({"model": "ad-lite", **values}) == name
+    assert published("ad", {"model": "ad-lite", "filters": [16, 64], "depthwise": 1}, "test", 1) == {
+        ("accuracy", "test"): 0.98, ("f1_macro", "test"): 0.99,
+    }  # fmt: skip
+    assert published("adni", {"model": "pit-ti", "epochs": 50}, "test", 1)["accuracy", "test"] == 0.925
+    assert published("ad", {"model": "ad-lite", "depthwise": 3}, "test", 1) == {}
+
+
+def test_a_last_batch_of_one_image_with_maps_of_one_pixel_is_left_out(folder):
+    train = sum(r["split"] == "train" for r in read_tsv(folder / "run/splits.tsv")[1])
+    words = (*TINY, "--batch", str(train - 1), "--no-final")
+    done = call("train", "ad-lite-net", folder / "data/manifest.tsv", *words, "--out", folder / "lone")
+    assert done.code == 0, done.err
+    done = call("train", "ad-lite-net", folder / "data/manifest.tsv", *TINY, "--batch", "1", "--out", folder / "ones")
+    assert done.code == 2
+    assert "one value per channel" in done.err
 
 
 def test_new_images_are_classified_and_unknown_classes_refused(folder):
     done = call("infer", "ad-lite-net", folder / "data/manifest.tsv", "--model", folder / "run", "--out", folder / "i")
     assert done.code == 0, done.err
+    assert "112 of 112 images were in training" in done.err
     rows = read_tsv(folder / "i/predictions.tsv")[1]
     assert len(rows) == 112
     assert sum(float(v) for k, v in rows[0].items() if k.startswith("p_")) == pytest.approx(1)
     scored = call("score", "ad-lite-net", folder / "i", "--resamples", "0", "--out", folder / "is")
     assert scored.code == 0, scored.err
+    assert not [r for r in read_tsv(folder / "is/scores.tsv")[1] if r["level"].startswith("test")]
     other = rewritten(folder, "other.tsv", lambda row: {**row, "label": "Severe"})
     refused = call("infer", "ad-lite-net", other, "--model", folder / "run", "--out", folder / "x")
     assert refused.code == 2
@@ -174,7 +221,10 @@ def test_rows_of_the_tables_come_from_one_command(folder):
     assert done.code == 0, done.err
     rows = {r["row"]: r for r in read_tsv(folder / "tables/table.tsv")[1]}
     assert rows["no-pcb"]["parameters"] == "195920"
-    assert rows["no-pcb"]["published_accuracy"] == "0.96"
+    assert rows["no-pcb"]["published_accuracy"] == rows["no-pcb"]["published_f1_macro"] == "0.96"
+    assert rows["no-pcb"]["published_f1_weighted"] == "n/a"
+    compared = read_tsv(folder / "tables/runs/no-pcb/scores/comparison.tsv")[1]
+    assert {r["level"]: r["published"] for r in compared}["test, class VeryMild"] == "0.95"
     assert rows["majority"]["n"] == rows["no-pcb"]["n"]
 
 
@@ -203,6 +253,8 @@ def test_test_images_influence_no_weight(folder):
         (lambda row: row, ("--classes", "Non,Mild"), "unknown label"),
         (lambda row: row, ("--class-weights", "Severe=2"), "no class 'Severe'"),
         (lambda row: row, ("--class-weights", "Mild=-1"), "expected NAME=WEIGHT"),
+        (lambda row: row, ("--class-weights", "Mild=inf"), "expected NAME=WEIGHT"),
+        (lambda row: row, ("--class-weights", "Mild=2", "--model", "majority"), "has no loss to weight"),
         (lambda row: row, ("--filters", "32"), "expected two positive numbers"),
         (lambda row: row, ("--weights", "nowhere.pt"), "trained from scratch"),
     ],
@@ -226,18 +278,23 @@ def test_the_demo_names_its_images_beforehand_and_is_the_same_each_time(folder, 
 
 
 def test_gain_hides_atrophy_from_mean_and_spread():
-    """The trivial baseline stays weak (card: logistic .46 to .53 with majority .36 to .43)."""
-    rng = np.random.default_rng(0)
-    atrophy = np.repeat([0.0, 0.33, 0.66, 1.0], 30)
-    images = np.stack([draw_slice(rng, draw_head(rng, a, 0.05, 64), 0.0, 0.06) for a in atrophy])
-    labels = np.repeat(list("abcd"), 30)
-    split = holdout(np.arange(120), labels, test=0.5, seed=0)
-    probabilities = fit_predict(
-        make_baseline("logistic-regression", seed=0), intensity_features(images), labels,
-        Split(split.train, split.validation, split.test), list("abcd"),
-    )  # fmt: skip
-    accuracy = (np.array(list("abcd"))[probabilities.argmax(axis=1)] == labels[split.test]).mean()
-    assert accuracy < 0.75
+    """The trivial baseline stays weak (card: logistic .46 to .53, majority .36 to .43, by slice).
+
+    Six cohorts gave .44 to .56, their mean .51.
+    """
+    hits = []
+    for seed in range(3):
+        rng, images, labels = np.random.default_rng(seed), [], []
+        for _, name in subject_classes():
+            head = draw_head(rng, ATROPHY[name], 0.05, 32)
+            images += [draw_slice(rng, head, (k - 4.5) / 10, 0.06) for k in range(10)]
+            labels += [name] * 10
+        features, truth, classes = intensity_features(np.stack(images)), np.array(labels), sorted(set(labels))
+        for state in range(2):
+            split = holdout(np.arange(560), truth, test=0.2, seed=state)
+            found = fit_predict(make_baseline("logistic-regression", seed=0), features, truth, split, classes)
+            hits.append((np.array(classes)[found.argmax(axis=1)] == truth[split.test]).mean())
+    assert 0.42 < np.mean(hits) < 0.58
 
 
 def test_the_card_cites_and_names_every_stage():

@@ -36,10 +36,14 @@ from medtools.training.runs import FINAL, fold_name, train_folds
 from medtools.training.splits import SPLIT_COLUMNS, Split, everyone, holdout, split_rows, stratified_folds
 
 ADAM_EPS = 1e-7  # Keras
-_BYTES_PER_PIXEL_AND_IMAGE = 400
-"""Activations and their gradients of AD-Lite in training, per pixel of each image of a batch.
+_BYTES_PER_PIXEL_AND_IMAGE = {
+    "ad-lite": 480, "2d-m2ic": 400, "pit-ti": 450, "mobilenet": 1550, "vgg-16": 2110, "xception": 3000,
+    "densenet-121": 3210, "msc-net-se": 4030,
+}  # fmt: skip
+"""Activations and their gradients in training, per pixel of each image of a batch: measured at 128x128."""
 
-Measured: a process of 1,640 MiB in all at batches of 64 images of 224x224."""
+_ONE_PIXEL = 64
+"""Below this side the last feature maps are one pixel."""
 
 
 def run(job: Job) -> None:
@@ -69,7 +73,9 @@ def estimate(job: Job) -> Estimate:
     """Predict memory from the number of images and the batch."""
     params: TrainParams = job.params
     pixels, count = params.size**2, len(image_cohort.manifest_of(job.inputs).rows)
-    needed = 700 * 2**20 + pixels * (2 * count + _BYTES_PER_PIXEL_AND_IMAGE * min(params.batch, count))
+    per_image = _BYTES_PER_PIXEL_AND_IMAGE.get(params.model, 0)
+    # Images are read, stacked and copied once per fold, in three channels at the most.
+    needed = 700 * 2**20 + pixels * (9 * count + per_image * min(params.batch, count))
     return Estimate(needed, None, f"{count} images of {params.size}×{params.size}, batches of {params.batch}")
 
 
@@ -209,7 +215,8 @@ def _fit(
     targets = torch.tensor([number[label] for label in labels.tolist()])
 
     def part(rows: NDArray[np.int64], order: int | None = None) -> TensorBatches:
-        return TensorBatches((cohort.images[rows], targets[rows]), params.batch, seed=order)
+        lone = order is not None and leaves_one_value(len(rows), params)
+        return TensorBatches((cohort.images[rows], targets[rows]), params.batch, seed=order, drop_last=lone)
 
     loss = partial(_loss, weights=_class_weights(params, classes))
     held = part(split.validation) if split.validation.size else None
@@ -242,6 +249,22 @@ def _fit(
     )
 
 
+def leaves_one_value(n_images: int, params: TrainParams) -> bool:
+    """Tell whether the last batch is one image with maps of one pixel, which batch norm cannot train on.
+
+    Raises
+    ------
+    InputError
+        Every batch is one.
+    """
+    if params.size >= _ONE_PIXEL:
+        return False
+    if params.batch == 1:
+        found = f"1 image of {params.size} pixels leaves one value per channel for batch norm"
+        raise InputError("--batch", found, f"take at least 2, or --size {_ONE_PIXEL}")
+    return n_images > 1 and n_images % params.batch == 1
+
+
 def _loss(model: nn.Module, batch: tuple[Tensor, Tensor], _: Any, *, weights: Tensor | None) -> Tensor:
     """Cross-entropy; with weights, their products averaged over the batch, as Keras does."""
     images, targets = batch
@@ -260,7 +283,8 @@ def _class_weights(params: TrainParams, classes: tuple[str, ...]) -> Tensor | No
 def model_params(params: TrainParams, classes: tuple[str, ...]) -> dict[str, Any]:
     """Return what `infer` needs to build the network again and to refuse data it was not trained for."""
     kept = {key: params.model_dump(mode="json")[key] for key in NetworkParams.model_fields}
-    return {"system": "ad-lite-net", "classes": list(classes), "size": params.size, "network": kept}
+    data = {"classes": list(classes), "label": params.label, "size": params.size}
+    return {"system": "ad-lite-net", **data, "network": kept}
 
 
 def _write_run(job: Job, cohort: ImageCohort, classes: tuple[str, ...], splits: list[Split]) -> None:
@@ -275,7 +299,14 @@ def _write_run(job: Job, cohort: ImageCohort, classes: tuple[str, ...], splits: 
         LOGGER.warning("%s starts from scratch; the paper starts from ImageNet weights (--weights)", params.model)
     with seeded(0):
         size = size_of(build(params, len(classes), params.size, params.weights), (3, params.size, params.size))
-    card = {"network": params.model, "start": start, "classes": list(classes), "input": [3, params.size, params.size]}
+    card: dict[str, Any] = {
+        "network": params.model,
+        "start": start,
+        "classes": list(classes),
+        "input": [3, params.size, params.size],
+    }
+    if params.model == "ad-lite":
+        card["bn_momentum"] = params.bn_momentum
     leak = "images of one subject may be on both sides"
     inflated = params.split == "slice" or subjects_unknown(cohort.subjects)
     write_json(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from medtools.core.params import Integers, Names, Params
-from medtools.systems.ad_lite_net.cohort import FOLDS, PRESETS, SLICES
+from medtools.systems.ad_lite_net.cohort import CLASSICAL, FOLDS, PRESETS, SLICES
 from medtools.training.settings import FitSettings
 
 ModelName = Literal[
@@ -16,6 +17,21 @@ ModelName = Literal[
     "logistic-regression", "majority",
 ]  # fmt: skip
 Preset = Literal["ad", "adni", "oasis", "ten-fold"]
+
+
+def _class_weights(value: tuple[str, ...]) -> tuple[str, ...]:
+    for text in value:
+        name, separator, number = text.partition("=")
+        try:
+            fine = bool(name and separator) and 0 < float(number) < math.inf
+        except ValueError:
+            fine = False
+        if not fine:
+            raise ValueError("expected NAME=WEIGHT, a positive number")
+    return value
+
+
+ClassWeights = Annotated[Names, AfterValidator(_class_weights)]
 
 
 class DemoParams(Params):
@@ -65,7 +81,9 @@ class TrainParams(FitSettings, NetworkParams):
         "ad", description="Data set whose epochs, decay and protocol are the defaults: 18, 15, 7 or 15 epochs."
     )
     weights: Path | None = Field(
-        None, description="Pretrained trunk (densenet-121, vgg-16, xception, mobilenet, pit-ti); default: scratch."
+        None,
+        description="Pretrained trunk: densenet-121 and vgg-16 by torchvision's names; xception, mobilenet and pit-ti "
+        "by the names of this package only. Default: scratch.",
     )
     size: int = Field(224, ge=32, le=1024, description="Side to which images are resampled, in pixels.")
     split: Literal["subject", "slice"] = Field(
@@ -77,7 +95,7 @@ class TrainParams(FitSettings, NetworkParams):
     test: float = Field(0.2, gt=0, lt=0.9, description="Share of the test part (holdout).")
     inner_validation: float = Field(0.2, ge=0, lt=0.9, description="Share of the rest that validates; 0 for none.")
     split_seed: int = Field(43, ge=0, lt=2**32, description="Seed of the division (paper); --seed is for weights.")
-    class_weights: Names = Field((), description="Weights of the loss, e.g. Mild=0.26,Non=0.24; default: none.")
+    class_weights: ClassWeights = Field((), description="Weights of the loss, e.g. Mild=0.26,Non=0.24; default: none.")
     batch: int = Field(64, ge=1, description="Images per step.")
     learning_rate: float = Field(9.5e-4, gt=0, description="Learning rate of Adam.")
     decay: float = Field(0.95, gt=0, le=1, description="Factor of the learning rate per epoch, once decay begins.")
@@ -90,18 +108,11 @@ class TrainParams(FitSettings, NetworkParams):
     def _defaults_of_preset(cls, values: Any) -> Any:
         return {**PRESETS.get(values.get("preset", "ad"), {}), **values}
 
-    @field_validator("class_weights")
-    @classmethod
-    def _are_weights(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            name, separator, number = text.partition("=")
-            try:
-                fine = bool(name and separator) and float(number) > 0
-            except ValueError:
-                fine = False
-            if not fine:
-                raise ValueError("expected NAME=WEIGHT, a positive number")
-        return value
+    @model_validator(mode="after")
+    def _weights_are_of_a_network(self) -> Self:
+        if self.model in CLASSICAL and self.class_weights:
+            raise ValueError(f"class_weights are for networks, {self.model} has no loss to weight")
+        return self
 
 
 class InferParams(Params):
@@ -136,11 +147,16 @@ class ReproduceParams(Params):
     preset: Preset = Field("ad", description="Data set whose settings and published rows are used.")
     rows: Names = Field(
         ("ad-lite", "no-pcb", "2d-m2ic", "msc-net-se", "densenet-121", "logistic-regression", "majority"),
-        description="Rows: models of Table 1, no-pcb (Table 2), or an ablation: tx-none, tx-invert, depthwise-0, "
-        "depthwise-1, filters-16-32, filters-16-64, filters-48-64, dense-16, separable.",
+        description="Rows: models of Table 1, pit-ti-50 (50 epochs), no-pcb (Table 2), or an ablation: tx-none, "
+        "tx-invert, depthwise-0, depthwise-1, filters-16-32, filters-16-64, filters-48-64, dense-16, separable.",
     )
+    weights: Names = Field((), description="Pretrained trunks, e.g. vgg-16=vgg16.pt; rows without start from scratch.")
+    class_weights: ClassWeights = Field((), description="Weights of every network's loss, as for `medtools train`.")
     split: Literal["subject", "slice"] = Field("subject", description="As for `medtools train`.")
+    folds: int = Field(FOLDS, ge=2, description="Folds (preset ten-fold).")
     size: int = Field(224, ge=32, le=1024, description="Side to which images are resampled, in pixels.")
     batch: int = Field(64, ge=1, description="Images per step.")
-    epochs: int | None = Field(None, ge=1, description="Passes over the training data; default: the preset's.")
+    epochs: int | None = Field(
+        None, ge=1, description="Passes over the training data; default: the preset's, 20 for 2d-m2ic."
+    )
     bn_momentum: float = Field(0.01, gt=0, le=1, description="Batch-norm momentum of ad-lite.")

@@ -16,13 +16,16 @@ from medtools.core.tables import read_tsv, write_tsv
 from medtools.metrics.classification import auroc, auroc_micro, class_numbers, thresholded_micro
 from medtools.metrics.figures import write_figures
 from medtools.metrics.intervals import percentile_interval, resampled_counts
-from medtools.metrics.table import COMPARISON_COLUMNS, SCORE_COLUMNS, Score, beside_published, score_rows
-from medtools.systems import registry
+from medtools.metrics.table import COMPARISON_COLUMNS, SCORE_COLUMNS, Score, beside_published, over_folds, score_rows
 from medtools.systems.ad_lite_net.cohort import subjects_unknown
+from medtools.systems.ad_lite_net.rows import published
 from medtools.training.predictions import TABLE, Fold, pooled, read_fold, read_folds, scores_of
 
 LEAKY = "test, images of one subject on both sides"
 UNKNOWN = "test, subjects unknown"
+GIVEN = "given images"
+"""Of predictions by `medtools infer`: whether the images were in training is the user's to know."""
+
 _MICRO, _MICRO_THRESHOLD = ("precision_micro05", "recall_micro05", "f1_micro05", "auroc_micro"), 0.5
 
 
@@ -33,10 +36,12 @@ def run(job: Job) -> None:
     level = level_of(source, folds)
     scores = scores_of(classes, folds, level=level, seed=job.seed, resamples=job.params.resamples)
     scores += pooled_micro(classes, folds, level=level, seed=job.seed, resamples=job.params.resamples)
+    if len(folds) > 1:
+        scores += over_folds([pooled_micro(classes, [fold], level=level, seed=0, resamples=0) for fold in folds])
     job.wrote(write_tsv(job.out / "scores.tsv", SCORE_COLUMNS, score_rows(scores)))
-    published = published_row(job.params.published, _trained(source), level, len(folds))
-    if published:
-        job.wrote(write_tsv(job.out / "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published)))
+    printed = published(job.params.published, _trained(source), level, len(folds))
+    if printed:
+        job.wrote(write_tsv(job.out / "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, printed)))
     truth, table = pooled(folds)
     title = f"{_trained(source).get('model', 'predictions')}: {level}"
     job.wrote(*write_figures(job.out, truth, table, classes, title=title))
@@ -63,6 +68,8 @@ def source_of(inputs: Sequence[Path]) -> Path:
 
 def level_of(source: Path, folds: Sequence[Fold]) -> str:
     """Say what the scores were taken over: whether the division kept subjects apart is part of it."""
+    if source.is_file() and source.parent.parent.name != "folds":
+        return GIVEN
     if _trained(source).get("split") == "slice":
         return LEAKY
     subjects = np.concatenate([fold.subjects for fold in folds]).tolist()
@@ -102,19 +109,6 @@ def _micro(
     with np.errstate(invalid="ignore"):
         found = (hits / said, hits / drawn, 2 * hits / (said + drawn), area)
     return dict(zip(_MICRO, found, strict=True))
-
-
-def published_row(data: str, trained: dict[str, Any], level: str, n_folds: int) -> dict[tuple[str, str], float]:
-    """Return the paper's values for a model, by (metric, level); empty where it has none."""
-    if data == "none" or not trained:
-        return {}
-    tables = registry.card("ad-lite-net").content["published"]
-    if data == "ten-fold":
-        place = "mean over folds" if n_folds > 1 else level
-        return {(metric, place): value for metric, value in tables["ten_fold"].items()}
-    model = "no-pcb" if trained.get("model") == "ad-lite" and not trained.get("pcb", True) else trained.get("model")
-    row = tables["table_1"].get(model, {}).get(data)
-    return {} if row is None else {("accuracy", level): row[0], ("f1_weighted", level): row[1]}
 
 
 def _of_table(path: Path) -> tuple[tuple[str, ...], list[Fold]]:
