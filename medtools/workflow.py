@@ -152,9 +152,7 @@ def _data_set(entry: Mapping[str, Any], place: str) -> DataSet:
     )
 
 
-def _starts_raw(
-    entry: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]], modality: str, place: str
-) -> bool:
+def _starts_raw(entry: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]], modality: str, place: str) -> bool:
     """Tell whether the source holds images to preprocess: configured, made by the demo, or what the system needs."""
     if modality != "fmri":
         return _RAW in params or getattr(_cohort(entry["system"]), "ALWAYS_PREPROCESSED", False)

@@ -263,7 +263,8 @@ class _Units:
             raise InputError("split", f"{len(self.names)} subjects are fewer than the {least} {what}")
         rare = int(np.argmin(counts))
         if self.uniform and counts[rare] < least:
-            few = f"class {str(classes[rare])!r} has {counts[rare]} {'subject' if counts[rare] == 1 else 'subjects'}, fewer than the {least} {what}"
+            held = f"{counts[rare]} subject{'' if counts[rare] == 1 else 's'}"
+            few = f"class {str(classes[rare])!r} has {held}, fewer than the {least} {what}"
             raise InputError(
                 "split", few, "add subjects, or ask for fewer folds" if what == "folds" else "add subjects"
             )
