@@ -20,6 +20,11 @@ STAGE = Stage(
     example="medtools preprocess images kaggle-ad/ --size 224 --out images/",
 )
 
+METHODS = """
+Images were read with medtools {version} from PNG, JPEG, NIfTI or DICOM, scaled to 8 bits (16-bit, NIfTI and DICOM values
+from each image's minimum to its maximum), and resampled bilinearly to one size.
+"""
+
 
 def samples_of(source: Path, params: ImageParams) -> dict[str, tuple[Path, ...]]:
     """Return the pictures, slices and volumes of a source, and the file of each."""
