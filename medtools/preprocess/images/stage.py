@@ -21,8 +21,8 @@ STAGE = Stage(
 )
 
 METHODS = """
-Images were read with medtools {version} from PNG, JPEG, NIfTI or DICOM, scaled to 8 bits (16-bit, NIfTI and DICOM values
-from each image's minimum to its maximum), and resampled bilinearly to one size.
+Images were read with medtools {version} from PNG, JPEG, NIfTI or DICOM, scaled to 8 bits (16-bit, NIfTI and DICOM
+values from each image's minimum to its maximum), and resampled bilinearly to one size.
 """
 
 

@@ -20,6 +20,11 @@ STAGE = Stage(
     example="medtools preprocess spect scans/ --out spect/",
 )
 
+METHODS = """
+Planar scintigrams were read with medtools {version} and each scaled from its own minimum to its own maximum (Lin et
+al., 2021, Eq. 1).
+"""
+
 
 def samples_of(source: Path, params: SpectParams) -> dict[str, tuple[Path, ...]]:
     """Return the scans of a source, and the files that decide each."""
