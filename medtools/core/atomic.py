@@ -15,6 +15,9 @@ from typing import Any
 
 _HOST = re.sub(r"[^0-9A-Za-z]", "", socket.gethostname())[:40]
 _NAME_BYTES = 100
+PREFIX = ".medtools-"
+"""Begins the name of a file that is not finished yet."""
+
 _PARTIAL = re.compile(r"^\.medtools-([0-9A-Za-z]*)-(\d+)-[0-9a-f]{8}-")
 
 
@@ -37,7 +40,7 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
     final = Path(final)
     final.parent.mkdir(parents=True, exist_ok=True)
     ending = os.fsencode(final.name)[-_NAME_BYTES:].decode("utf-8", "ignore")
-    partial = final.parent / f".medtools-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}-{ending}"
+    partial = final.parent / f"{PREFIX}{_HOST}-{os.getpid()}-{secrets.token_hex(4)}-{ending}"
     try:
         yield partial
         _flush(partial)

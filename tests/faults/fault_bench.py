@@ -32,6 +32,10 @@ _IMPORTED = {
     "asd-transformer": ("medtools.systems.asd_transformer.explanation", "medtools.training.fit"),
     "covid-severity": ("medtools.systems.covid_severity.inference", "medtools.systems.covid_severity.scoring"),
     "drivpocket": ("medtools.systems.drivpocket.steps", "medtools.systems.drivpocket.learning"),
+    "ad-lite-net": ("medtools.systems.ad_lite_net.explanation", "medtools.training.fit"),
+    "dspic": ("medtools.systems.dspic.explanation", "medtools.training.fit"),
+    "images": ("medtools.preprocess.images.steps",),
+    "spect": ("medtools.preprocess.spect.steps",),
     "train": ("medtools.systems.mci_homology.classification", "medtools.training.fit", "lightning"),
     "fmri": ("medtools.preprocess.fmri.steps",),
     "ct": ("medtools.preprocess.ct.steps",),
@@ -196,11 +200,9 @@ def _essence(path: Path) -> bytes:
     if record is None:
         return path.read_bytes()
     kept = {key: value for key, value in record.items() if key not in _VOLATILE}
-    named = [path.parent / entry["path"] for entry in record.get("outputs", [])]
-    records = [other.suffix == ".json" and read_record(other) is not None for other in named]
+    # What is named with .json may be a record, whose hash holds its times; its content is compared for itself.
     kept["outputs"] = [
-        {"path": entry["path"]} if is_record else entry
-        for entry, is_record in zip(record.get("outputs", []), records, strict=True)
+        {"path": entry["path"]} if entry["path"].endswith(".json") else entry for entry in record.get("outputs", [])
     ]
     return json.dumps(kept, sort_keys=True).encode()
 

@@ -36,6 +36,7 @@ _TRAIN = ("--epochs", "1", "--no-curves", "--device", "cpu")
 _FOLDS = ("--folds", "2", "--repeats", "1", *_TRAIN)
 _SMALL = ("--preset", "cpu", "--batch-size", "2", "--validation", "0", *_TRAIN)
 _SERIES = ("--rois", "18", "--per-group", "2", "--samples", "30")
+_HEADS = ("--size", "32", "--batch", "32", *_TRAIN)
 _MODELS = ("--segmenter", "segment/model.ckpt", "--ranker", "rank/model.ckpt")
 
 COMMANDS = (
@@ -70,6 +71,21 @@ COMMANDS = (
             ("proteins", "rank", "segment")),
     Command("score drivpocket", ("proteins/manifest.tsv", "--predictions", "pockets"), "pocket-scores",
             ("proteins", "pockets")),
+    Command("demo ad-lite-net", ("--size", "32", "--slices", "1"), "heads"),
+    Command("preprocess images", ("heads", "--size", "32"), "images", ("heads",)),
+    Command("train ad-lite-net", ("images/manifest.tsv", *_HEADS), "heads-run", ("images",)),
+    Command("infer ad-lite-net", ("images/manifest.tsv", "--model", "heads-run"), "heads-predictions",
+            ("images", "heads-run")),
+    Command("score ad-lite-net", ("heads-run", "--resamples", "100"), "heads-scores", ("heads-run",)),
+    Command("explain ad-lite-net", ("images/manifest.tsv", "--model", "heads-run"), "heads-explained",
+            ("images", "heads-run")),
+    Command("reproduce ad-lite-net", ("images/manifest.tsv", "--rows", "majority,no-pcb", "--size", "32",
+                                      "--epochs", "1"), "heads-table", ("images",)),
+    Command("demo dspic", ("--scale", "8", "--patients", "0.1"), "bones"),
+    Command("preprocess spect", ("bones/manifest.tsv",), "spect", ("bones",)),
+    Command("train dspic", ("spect/manifest.tsv", "--height", "128", "--width", "32", *_TRAIN), "bones-run",
+            ("spect",)),
+    Command("score dspic", ("bones-run", "--resamples", "100"), "bones-scores", ("bones-run",)),
     Command("preprocess fmri", ("bids", "--tr", "3000", "--voxel", "6", "--no-figures"), "bold", ("bids",)),
 )  # fmt: skip
 """In the order in which they need each other; `bids` is made by the script itself."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medtools.core.errors import InputError
 from medtools.core.log import LOGGER
-from medtools.core.params import Params, check
-from medtools.core.stage import Job, execute
+from medtools.core.nested import files_below, run_within
+from medtools.core.params import check
+from medtools.core.stage import Job
 from medtools.core.tables import read_tsv, write_tsv
 from medtools.io import image_cohort
 from medtools.systems import registry
@@ -73,8 +73,10 @@ def _row(job: Job, name: str) -> dict[str, Any]:
         values["class_weights"] = ()
     values["weights"] = _weights(params).get(values["model"])
     trained = check(TrainParams, values)
-    _stage(job, "train", trained, job.inputs, out)
-    _stage(job, "score", check(ScoreParams, {"published": params.preset}), (out,), out / "scores")
+    stages = registry.stages("ad-lite-net")
+    run_within(job, stages["train"], trained, job.inputs, out)
+    run_within(job, stages["score"], check(ScoreParams, {"published": params.preset}), (out,), out / "scores")
+    job.wrote(*files_below(out))
     found = {row["metric"]: row for row in reversed(read_tsv(out / "scores" / "scores.tsv")[1]) if _overall(row)}
     level, n_folds = found["accuracy"]["level"], len(list(out.glob("folds/*")))
     printed = published(params.preset, trained.model_dump(), level, n_folds)
@@ -90,13 +92,3 @@ def _row(job: Job, name: str) -> dict[str, Any]:
 
 def _overall(row: dict[str, str]) -> bool:
     return row["level"].startswith("test") and ", class " not in row["level"]
-
-
-def _stage(job: Job, name: str, params: Params, inputs: tuple[Path, ...], out: Path) -> None:
-    stage = registry.stages("ad-lite-net")[name]
-    part = replace(
-        job, stage=stage, params=params, inputs=inputs, out=out, only=(), tolerate=False, outputs=[], read={},
-        failures={}, total=0, redone=0,
-    )  # fmt: skip
-    execute(stage, part)
-    job.wrote(out / stage.record_name)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from medtools.core.errors import InputError
 from medtools.core.log import LOGGER
+from medtools.core.nested import files_below, run_within
 from medtools.core.params import check
-from medtools.core.stage import Job, Stage, execute
+from medtools.core.stage import Job
 from medtools.core.tables import read_tsv, write_tsv
 from medtools.homology.layout import file_word
 from medtools.homology.params import PlotParams
@@ -91,8 +92,10 @@ def _row(job: Job, cell: Cell) -> dict[str, Any]:
         "repeats": params.repeats,
         "epochs": params.epochs,
     }
-    _stage(job, "train", check(ClassifierParams, values), job.inputs, out)
-    _stage(job, "score", check(ScoreParams, {"published": params.published}), (out,), out / "scores")
+    stages = registry.stages("mci-homology")
+    run_within(job, stages["train"], check(ClassifierParams, values), job.inputs, out)
+    run_within(job, stages["score"], check(ScoreParams, {"published": params.published}), (out,), out / "scores")
+    job.wrote(*files_below(out))
     _, scores = read_tsv(out / "scores" / "scores.tsv")
     test = {row["metric"]: row for row in scores if row["level"] == "test"}
     accuracy = test["accuracy"]
@@ -111,24 +114,6 @@ def _row(job: Job, cell: Cell) -> dict[str, Any]:
         "published_accuracy": published if cell.model == "cnn" else None,
         "difference": float(accuracy["value"]) - published if published is not None and cell.model == "cnn" else None,
     }
-
-
-def _stage(job: Job, name: str, params: Any, inputs: tuple[Path, ...], out: Path) -> None:
-    stage: Stage = registry.stages("mci-homology")[name]
-    part = replace(
-        job,
-        stage=stage,
-        params=params,
-        inputs=inputs,
-        out=out,
-        only=(),
-        tolerate=False,
-        outputs=[],
-        read={},
-        failures={},
-    )
-    execute(stage, part)
-    job.wrote(out / stage.record_name)
 
 
 def _peaks(rows: list[dict[str, Any]], data: str) -> list[dict[str, Any]]:
@@ -160,8 +145,8 @@ def _figures(job: Job) -> None:
     """Draw figures 2 and 4 (PR and PS heat maps) and 5 (P-plots) with the stages that draw them."""
     params: ReproduceParams = job.params
     plot = check(PlotParams, {"homology": params.homology, "networks": params.networks, "group": params.group})
-    part = replace(job, stage=HOMOLOGY["plot"], params=plot, out=job.out / "figures", outputs=[], read={}, failures={})
-    execute(HOMOLOGY["plot"], part)
-    job.wrote(part.out / HOMOLOGY["plot"].record_name)
+    run_within(job, HOMOLOGY["plot"], plot, job.inputs, job.out / "figures")
     comparisons = {"homology": params.homology, "networks": params.networks, "group": params.group}
-    _stage(job, "stats", check(StatsParams, comparisons), job.inputs, job.out / "stats")
+    stats = registry.stages("mci-homology")["stats"]
+    run_within(job, stats, check(StatsParams, comparisons), job.inputs, job.out / "stats")
+    job.wrote(*files_below(job.out / "figures"), *files_below(job.out / "stats"))
