@@ -22,6 +22,8 @@ include: "workflow/rules/targets/drivpocket.smk"
 include: "workflow/rules/targets/dspic.smk"
 include: "workflow/rules/targets/local_prototype.smk"
 include: "workflow/rules/targets/mci_homology.smk"
+include: "workflow/rules/targets/spect_prnet.smk"
+include: "workflow/rules/targets/spect_prototypes.smk"
 include: "workflow/rules/about.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/preprocess.smk"
@@ -32,6 +34,8 @@ include: "workflow/rules/covid_severity.smk"
 include: "workflow/rules/drivpocket.smk"
 include: "workflow/rules/dspic.smk"
 include: "workflow/rules/local_prototype.smk"
+include: "workflow/rules/spect_prnet.smk"
+include: "workflow/rules/spect_prototypes.smk"
 
 
 onstart:

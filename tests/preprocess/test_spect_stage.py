@@ -1,5 +1,7 @@
 """`medtools preprocess spect`: Eq. 1, and DICOM NM as it comes (card 33, checks 1 and 13)."""
 
+import json
+
 import numpy as np
 import pydicom
 import pytest
@@ -82,7 +84,7 @@ def test_images_are_resampled_when_asked(tmp_path):
     write_nm(tmp_path / "scan.dcm", COUNTS[:1], ("anterior",), 2.26, name="p")
     words = ("--height", "32", "--width", "16")
     assert call("preprocess", "spect", tmp_path / "scan.dcm", *words, "--out", tmp_path / "o").code == 0
-    assert read_image(tmp_path / "o/scan.png").shape == (32, 16)
+    assert read_image(tmp_path / "o/scan_anterior.png").shape == (32, 16)
 
 
 def broken(change):
@@ -147,3 +149,88 @@ def test_a_missing_decoder_is_named(real, monkeypatch, tmp_path):
     done = call("preprocess", "spect", real, "--out", tmp_path)
     assert done.code == 2
     assert "pylibjpeg" in done.err
+
+
+def outlined(path, points, **others):
+    shape = {"label": "M", "points": points, "shape_type": "polygon"}
+    content = {"shapes": [shape], "imageHeight": 64, "imageWidth": 16, **others}
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def with_lesions(folder, points, **others):
+    folder.mkdir()
+    write_nm(folder / "a.dcm", COUNTS[:1], ("anterior",), 2.0, name="p")
+    write_nm(folder / "b.dcm", COUNTS[1:], ("posterior",), 2.0, name="p")
+    outlined(folder / "a.json", points, **others)
+    (folder / "labels.csv").write_text(
+        "patient,view,file,label,lesions\np1,anterior,a.dcm,M,a.json\np1,posterior,b.dcm,N,\n", encoding="utf-8"
+    )
+    return folder
+
+
+BOX = [[2, 8], [6, 8], [6, 20], [2, 20]]
+
+
+def test_outlined_lesions_become_masks_on_the_grid_of_the_image(tmp_path):
+    source = with_lesions(tmp_path / "s", BOX)
+    assert call("preprocess", "spect", source, "--out", tmp_path / "o").code == 0
+    rows = rows_of(tmp_path / "o")
+    assert (rows["a"]["lesions"], rows["b"]["lesions"]) == ("lesions/a.png", "n/a")
+    mask = read_image(tmp_path / "o/lesions/a.png")
+    expected = np.zeros((64, 16), dtype=np.uint8)
+    expected[8:20, 2:6] = 255
+    assert np.array_equal(mask, expected)
+    words = ("--height", "128", "--width", "32", "--out", tmp_path / "twice")
+    assert call("preprocess", "spect", source, *words).code == 0
+    assert np.array_equal(read_image(tmp_path / "twice/lesions/a.png"), expected.repeat(2, axis=0).repeat(2, axis=1))
+    assert json.loads((tmp_path / "twice/a.json").read_text()) == {"PixelSpacing": [1.0, 1.0]}
+    outlined(source / "a.json", [[0, 0], [1, 0], [1, 1], [0, 1]])
+    assert call("preprocess", "spect", source, "--out", tmp_path / "o").code == 0  # other outlines, other mask
+    assert read_image(tmp_path / "o/lesions/a.png").sum() == 255
+
+
+def test_lesions_turn_with_their_scan(tmp_path):
+    """Outlines are drawn on the scan as stored, lying on its side."""
+    source = tmp_path / "s"
+    source.mkdir()
+    write_image(source / "a.png", np.rot90(COUNTS[0], -1))
+    outlined(source / "a.json", [[44, 2], [56, 2], [56, 6], [44, 6]], imageHeight=16, imageWidth=64)
+    (source / "manifest.tsv").write_text("id\tsubject\timage\tlesions\na\tp\ta.png\ta.json\n", encoding="utf-8")
+    assert call("preprocess", "spect", source, "--turn", "--out", tmp_path / "o").code == 0
+    assert np.array_equal(read_image(tmp_path / "o/a.png"), to_levels(min_max(COUNTS[0])))
+    mask = read_image(tmp_path / "o/lesions/a.png") > 0
+    assert np.array_equal(mask[8:20, 2:6], np.ones((12, 4), dtype=bool))  # BOX of the upright scan
+    assert mask.sum() == 48
+
+
+@pytest.mark.parametrize(
+    ("points", "others", "cause"),
+    [
+        (BOX[:2], {}, "2 points enclose no area"),
+        (BOX, {"imageWidth": 64}, "was drawn on 64×64 pixels, the image has 64×16"),
+        (BOX, {"shapes": None}, "no list `shapes`"),
+    ],
+)
+def test_a_damaged_annotation_fails_its_scan_only(tmp_path, points, others, cause):
+    done = call("preprocess", "spect", with_lesions(tmp_path / "s", points, **others), "--out", tmp_path / "o")
+    assert done.code == 3
+    assert any(cause in line for line in done.lines), done.err
+    assert list(rows_of(tmp_path / "o")) == ["b"]
+
+
+def test_an_annotation_that_is_missing_or_belongs_to_several_views_is_refused(tmp_path):
+    source = with_lesions(tmp_path / "s", BOX)
+    (source / "a.json").rename(source / "c.json")
+    missing = call("preprocess", "spect", source, "--out", tmp_path / "o")
+    assert missing.code == 2
+    assert "line 2: no such file 'a.json'" in missing.err
+    write_nm(source / "a.dcm", COUNTS, ("anterior", "posterior"), 2.0, name="p")
+    (source / "c.json").rename(source / "a.json")
+    done = call("preprocess", "spect", source, "--out", tmp_path / "o")
+    assert done.code == 3
+    assert "lesions are outlined for a file of 2 views" in done.err
+
+
+def test_the_first_scans_of_each_label_are_drawn(tmp_path):
+    assert call("preprocess", "spect", with_lesions(tmp_path / "s", BOX), "--out", tmp_path / "o").code == 0
+    assert read_image(tmp_path / "o/overview.png").ndim == 3

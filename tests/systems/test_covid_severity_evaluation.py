@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from medtools.core.errors import InputError
+from medtools.core.manifest import Row
 from medtools.systems.covid_severity.evaluation import Cohort, agreement, fairness, flat
 from medtools.systems.covid_severity.grades import read_grades
-from medtools.systems.covid_severity.scoring import published
+from medtools.systems.covid_severity.scoring import ablated_totals, published
 
 
 def cohort(truth, predicted, sex=None, age=None, subjects=None):
@@ -178,3 +179,15 @@ def test_a_faulty_table_of_grades_is_refused(tmp_path, text, message):
 
     with pytest.raises(InputError, match=message):
         read_grades(table)
+
+
+def test_only_totals_of_ablations_are_carried():
+    row = Row("a", "a", {"total_without_pleura": "7", "total_cost": "12.5"})
+
+    assert ablated_totals(row) == {"total_without_pleura": 7}
+
+
+@pytest.mark.parametrize("wrong", ["7.5", "26", "-1", "many"])
+def test_a_total_that_is_no_score_is_refused(wrong):
+    with pytest.raises(InputError, match="total_without_pleura is"):
+        ablated_totals(Row("a", "a", {"total_without_pleura": wrong}))

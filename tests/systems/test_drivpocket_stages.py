@@ -192,6 +192,8 @@ def test_scores_count_every_site_and_stand_beside_the_published_rows(work, predi
     published = {(row["set"], row["method"]): row for row in comparison}
     assert published["coach420 (published)", "DRIVPocket"]["DCC"] == "93.68"
     assert published["pdbbind (published)", "GLPocket"]["DCA top-(n+2)"] == "76.87"
+    assert published["coach420 (published ablation)", "model 5"]["DVO"] == "54.65"
+    assert published["sc6k (published ablation)", "model 8"]["DCC"] == "92.65"
     assert (out / "success.png").stat().st_size > 1000
 
 

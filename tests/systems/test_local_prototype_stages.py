@@ -1,4 +1,4 @@
-"""local-prototype from volumes to scores through the command line, its protocol, its generator and its refusals."""
+"""local-prototype from volumes to scores through the command line, and its refusals."""
 
 import json
 
@@ -10,20 +10,12 @@ from safetensors.torch import save_file
 from support import call, results
 
 from medtools.core.errors import InputError
-from medtools.core.tables import read_tsv
+from medtools.core.tables import read_tsv, write_tsv
 from medtools.io.nifti import write_volume
-from medtools.metrics.segmentation import dice
 from medtools.nn.resnet import ResNet
-from medtools.systems.local_prototype.augmentation import augment
-from medtools.systems.local_prototype.cohort import MADE, VISCERAL, Organ, parts
-from medtools.systems.local_prototype.items import choose_slices, collect_items
-from medtools.systems.local_prototype.model import LocalPrototypeNetwork
+from medtools.systems.local_prototype.cohort import VISCERAL, parts
 from medtools.systems.local_prototype.phantom import make_abdomen
-from medtools.systems.local_prototype.preparation import combine, find_visceral
-from medtools.systems.local_prototype.protocol import SliceRange, chunks, organ_range, pairing
-from medtools.systems.local_prototype.scoring import by_level
-from medtools.systems.local_prototype.segmentation import segment_organ
-from medtools.systems.local_prototype.slices import SliceGrid, Stack, back_to_slices, masks_at, stretch
+from medtools.systems.local_prototype.preparation import find_visceral
 from medtools.training.checkpoint import read_params
 
 TRAIN = ("--width", "0.0625", "--iterations", "4", "--epochs", "2", "--batch", "2", "--held-out", "liver,kidney")
@@ -60,150 +52,6 @@ def segmented(prepared, trained):
         outcome = call("infer", "local-prototype", manifest, *words, "--out", out)
         assert outcome.code == 0, outcome.err
     return prepared / "network"
-
-
-def stack(image_size=64, seed=0, slices=3, **changes):
-    made = make_abdomen(np.random.default_rng(seed), image_size, slices, **changes)
-    shape = (image_size, image_size, slices)
-    grid = SliceGrid.of(shape, np.diag([-3.0, -3.0, -5.0, 1.0]))
-    return Stack(f"v{seed}", "query", stretch(made.image, image_size), made.labels, grid)
-
-
-# The protocol (check 11).
-
-
-def test_thirty_slices_make_the_cards_chunks_and_picks():
-    assert chunks(30)[:3] == [(0, 2), (2, 5), (5, 7)]
-    assert chunks(30)[-1] == (27, 30)
-    assert sorted(set(pairing(SliceRange(0, 29), SliceRange(0, 29)).values())) == [
-        *(1, 3, 6, 8, 11, 13, 16, 18, 21, 23, 26, 28)
-    ]
-
-
-def test_fewer_slices_than_chunks_make_as_many_chunks():
-    pairs = pairing(SliceRange(4, 6), SliceRange(10, 30))
-
-    assert sorted(pairs) == list(range(10, 31))
-    assert sorted(set(pairs.values())) == [4, 5, 6]
-
-
-def test_the_range_of_an_organ_is_from_its_first_to_its_last_slice_of_enough_pixels():
-    mask = np.zeros((6, 512, 512), dtype=bool)
-    mask[1:5, :15, :15] = True
-    mask[3] = False
-    mask[5, :14, :14] = True
-
-    assert organ_range(mask) == SliceRange(1, 4)
-    assert organ_range(mask[:, ::4, ::4]) is not None
-    assert organ_range(0 * mask) is None
-
-
-# The method on the card's generator.
-
-
-def test_local_prototypes_beat_global_ones_and_copying_at_a_shift_of_12():
-    # The card's table at t = 12: copying .19-.24, alpha 1 .23, 1/4 .52-.56, 1/8 .62-.64, 1/8 apart .46-.56.
-    support = stack(128, seed=0)
-    shifts = [(-12, 0), (12, 0), (0, -12), (0, 12)]
-    queries = [stack(128, seed=i, shift=shift) for i, shift in enumerate(shifts, start=1)]
-    middle, found = SliceRange(1, 1), {}
-    networks = {
-        "copy": None,
-        **{name: LocalPrototypeNetwork("intensity", size=128, alpha=alpha, overlap=overlap).eval()
-           for name, alpha, overlap in (("1", 1, True), ("1/4", 1 / 4, True), ("1/8", 1 / 8, True),
-                                        ("1/8 apart", 1 / 8, False))},
-    }  # fmt: skip
-    for name, network in networks.items():
-        values = []
-        for query in queries:
-            for organ in MADE:
-                mask = segment_organ(network, [support], query, organ, middle, whole=True).mask[1]
-                values.append(dice(query.mask(organ)[1], mask))
-        found[name] = float(np.mean(values))
-
-    assert found["1/8"] > found["1/4"] > found["1"]
-    assert found["1/8"] > found["1/8 apart"] > found["copy"]
-    assert found["1/8"] == pytest.approx(0.64, abs=0.06)
-    assert found["1"] == pytest.approx(0.23, abs=0.03)
-    assert found["copy"] == pytest.approx(0.21, abs=0.04)
-
-
-def test_the_generator_repeats_and_moves_as_asked():
-    one, other = (make_abdomen(np.random.default_rng(1), 64, 4, shift=shift) for shift in ((0, 0), (5, -3)))
-
-    assert set(np.unique(one.labels)) == set(range(7))
-    assert np.array_equal(np.roll(one.labels, (5, -3), (1, 2)), other.labels)
-    assert np.array_equal(np.roll(one.image, (5, -3), (1, 2)), other.image)
-
-
-# Slices and items.
-
-
-def test_slices_are_stretched_each_for_itself_and_a_constant_one_is_zero():
-    values = np.stack([np.full((8, 8), 7.0), np.arange(64.0).reshape(8, 8)])
-
-    found = stretch(values, 8)
-
-    assert not found[0].any()
-    assert (found[1].min(), found[1].max()) == (0, 255)
-    with pytest.raises(InputError, match="not a finite number"):
-        stretch(np.array([[[np.nan, 1.0]]]), 8)
-
-
-def test_slices_that_are_not_square_come_back_to_their_own_pixels():
-    mask = np.zeros((1, 40, 64), dtype=bool)
-    mask[0, 5:20, 30:50] = True
-
-    returned = back_to_slices(masks_at(mask, 128), 40, 64)
-
-    assert np.array_equal(returned.numpy() > 0.5, mask)
-
-
-def test_items_are_the_slices_that_show_enough():
-    mask = np.zeros((40, 64, 64), dtype=bool)
-    mask[:, :3, :3] = True  # 9 pixels of 64 x 64 are 576 of 512 x 512
-    rng = np.random.default_rng(0)
-
-    assert len(choose_slices(mask, rng)) == 5
-    assert choose_slices(mask[:10], rng).tolist() == list(range(9))
-    mask[:, :2] = False  # 3 pixels: 192
-    mask[4, 2, 1:] = False  # 1 pixel: 64
-    assert choose_slices(mask[:10], rng).tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
-
-
-def test_an_item_shows_one_organ_and_all_else_is_background():
-    items = collect_items([stack(slices=5)], [MADE[0], MADE[2]], seed=0)
-
-    assert set(items.organs) == {"liver", "right kidney"}
-    assert items.masks.dtype == bool
-    assert len(items.images) == len(items.masks) == len(items.organs)
-    sizes = {name: items.masks[items.organs == name].sum((1, 2)).mean() for name in set(items.organs)}
-    assert sizes["liver"] > 3 * sizes["right kidney"]
-
-
-def test_augmentation_stays_in_range_and_often_changes_the_image():
-    image = np.random.default_rng(0).random((16, 16)).astype(np.float32)
-    found = [augment(image, np.random.default_rng(seed)) for seed in range(64)]
-
-    assert all(one.min() >= 0 and one.max() <= 1 for one in found)
-    # All three are left out with chance 1/8.
-    assert 2 <= sum(np.array_equal(one, image) for one in found) <= 18
-
-
-def test_levels_average_pairs_first():
-    rows = [
-        {"id": "q", "organ": name, "group": group, "dice": value}
-        for name, group, value in (
-            ("liver", "liver", 0.9),
-            ("right kidney", "kidney", 0.5),
-            ("left kidney", "kidney", 0.3),
-        )
-    ]
-
-    levels = by_level(rows)
-
-    assert levels["kidney"]["q"] == pytest.approx(0.4)
-    assert levels["mean"]["q"] == pytest.approx(0.65)
 
 
 # Through the command line.
@@ -370,6 +218,94 @@ def test_two_supports_are_two_shots(prepared):
     assert read_tsv(prepared / "shots" / "predictions.tsv")[1][0]["support"] == "train-01,support-01"
 
 
+def test_an_organ_that_no_fold_knows_is_segmented_by_one_that_was_not_trained_on_it(prepared, trained):
+    manifest = prepared / "slices" / "manifest.tsv"
+
+    new = call("infer", "local-prototype", manifest, "--model", trained, "--organs", "spleen,liver", "--out",
+               prepared / "new")  # fmt: skip
+
+    assert new.code == 0, new.err
+    rows = read_tsv(prepared / "new" / "predictions.tsv")[1]
+    assert {row["organ"] for row in rows} == {"spleen", "liver"}
+    # The liver is still the work of the fold that holds it out.
+    for query in ("query-01", "query-02"):
+        masks = [prepared / run / query / "liver.nii.gz" for run in ("new", "network")]
+        if masks[1].is_file():
+            assert np.array_equal(*(nib.load(mask).get_fdata() for mask in masks))
+
+
+def test_an_organ_that_every_fold_was_trained_on_is_refused(prepared):
+    out = prepared / "one"
+    words = (*TRAIN[:-1], "liver", "--train-organs", "spleen", "--out", out)
+    assert call("train", "local-prototype", prepared / "slices", *words).code == 0
+
+    outcome = call("infer", "local-prototype", prepared / "slices", "--model", out, "--organs", "spleen", "--out",
+                   prepared / "x")  # fmt: skip
+
+    assert outcome.code == 2
+    assert "was trained on spleen" in outcome.err
+
+
+def test_a_query_needs_no_label_map_and_then_has_no_dice(prepared, trained):
+    columns, rows = read_tsv(prepared / "data" / "manifest.tsv")
+    write_tsv(
+        prepared / "data" / "bare.tsv",
+        columns,
+        [{**row, "labels": "n/a" if row["split"] == "query" else row["labels"]} for row in rows],
+    )
+    slices = prepared / "bare"
+    done = call(
+        "preprocess", "local-prototype", "slices", prepared / "data" / "bare.tsv", "--size", "64", "--out", slices
+    )
+    assert done.code == 0, done.err
+    words = ("infer", "local-prototype", slices, "--method", "intensity", "--organs", "liver")
+
+    truth = call(*words, "--out", slices / "truth")
+    whole = call(*words, "--range", "full", "--out", slices / "whole")
+    scored = call("score", "local-prototype", slices, "--predictions", slices / "whole", "--out", slices / "scores")
+
+    assert truth.code == 2
+    assert whole.code == 0, whole.err
+    mask = nib.load(slices / "whole" / "query-01" / "liver.nii.gz")
+    assert mask.shape == nib.load(prepared / "data" / "image" / "query-01.nii.gz").shape
+    assert np.asarray(mask.dataobj).any()
+    assert scored.code == 2
+    assert "query-01 was prepared without a label map" in scored.err
+
+
+def test_supports_and_training_volumes_need_a_label_map(prepared):
+    columns, rows = read_tsv(prepared / "data" / "manifest.tsv")
+    path = prepared / "data" / "lacking.tsv"
+    for part, cell, cause in (("support", "n/a", "has no file in column 'labels'"), ("query", "../x.nii", "outside"),
+                              ("query", "x.nii", "no such file")):  # fmt: skip
+        write_tsv(path, columns, [{**row, "labels": cell if row["split"] == part else row["labels"]} for row in rows])
+        outcome = call("preprocess", "local-prototype", "slices", path, "--size", "64", "--out", prepared / "lacking")
+        assert outcome.code == 2
+        assert cause in outcome.err
+
+
+def test_a_volume_does_not_support_itself(prepared):
+    words = ("infer", "local-prototype", prepared / "slices", "--method", "copy-mask", "--organs", "liver")
+
+    one = call(*words, "--support", "query-01", "--out", prepared / "own")
+    both = call(*words, "--support", "query-01,query-02", "--out", prepared / "nobody")
+
+    assert one.code == 0, one.err
+    assert "query-01 supports, so it is left out" in one.err
+    assert [row["id"] for row in read_tsv(prepared / "own" / "predictions.tsv")[1]] == ["query-02"]
+    assert both.code == 2
+    assert "every query is a support" in both.err
+
+
+def test_groups_can_be_given_with_the_organs(prepared):
+    outcome = call("preprocess", "local-prototype", "slices", prepared / "data", "--size", "64", "--out",
+                   prepared / "grouped", "--organs", "liver=1,right kidney=3/kidney,left kidney=4/kidney")  # fmt: skip
+
+    assert outcome.code == 0, outcome.err
+    rows = read_tsv(prepared / "grouped" / "organs.tsv")[1]
+    assert [(row["value"], row["group"]) for row in rows] == [("1", "liver"), ("3", "kidney"), ("4", "kidney")]
+
+
 # Layouts and bad input.
 
 
@@ -398,13 +334,6 @@ def test_a_folder_in_viscerals_layout_needs_no_manifest(tmp_path):
     write_volume(tmp_path / "bare" / "10000001_1_CTce_ThAb.nii.gz", made.image.transpose(2, 1, 0), grid)
     with pytest.raises(InputError, match="no mask belongs to this volume"):
         find_visceral(tmp_path / "bare", "10000132")
-
-
-def test_a_mask_of_other_values_is_refused():
-    mask = np.full((2, 4, 4), 3.0)
-
-    with pytest.raises(InputError, match="holds the value 3"):
-        combine([(Organ(1, "liver", "liver"), mask, "liver.nii.gz")])
 
 
 def test_the_order_of_a_files_axes_does_not_matter(prepared, tmp_path):
@@ -453,14 +382,6 @@ def test_a_missing_input_is_one_clear_line(tmp_path, stage):
 
     assert outcome.code == 2
     assert "expected one manifest" in outcome.err or "INPUT" in outcome.err
-
-
-def test_a_support_without_the_organ_is_named(prepared):
-    empty = stack()
-    bare = Stack("bare", "support", empty.image, 0 * empty.labels, empty.grid)
-
-    with pytest.raises(InputError, match="bare: the support shows no liver"):
-        segment_organ(None, [bare], empty, MADE[0], SliceRange(0, 2))
 
 
 def test_the_made_cohort_is_known_before_it_is_made(prepared):

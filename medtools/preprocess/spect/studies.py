@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,16 @@ from medtools.io.volumes import SUFFIXES as VOLUME_SUFFIXES
 
 Point = tuple[float, float]
 
+CARRIED = ("split", "site", "group")
+"""Columns of a manifest that describe a subject, for later stages."""
+
 _SUFFIXES = (*VOLUME_SUFFIXES, *PICTURE_SUFFIXES, *DICOM_SUFFIXES)
 _SUBJECT = re.compile(r"(sub-[A-Za-z0-9]+)")
 
 
 @dataclass(frozen=True)
 class Study:
-    """The files of one study, before anything is opened."""
+    """The files of one study, before anything is opened, and the CARRIED cells of its row in a manifest."""
 
     id: str
     subject: str
@@ -33,6 +36,7 @@ class Study:
     labels: Path | None = None
     landmarks: Path | None = None
     slice: int | None = None
+    cells: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -120,7 +124,8 @@ def _of_manifest(path: Path) -> list[Study]:
         if text is not None and not text.isdigit():
             raise InputError(path, f"row {row.id!r}, column 'slice': {text!r} is no number of a slice", "count from 0")
         number = int(text) if text is not None else None
-        studies.append(Study(row.id, row.subject, row.paths["image"], labels, landmarks, number))
+        cells = {column: row.cells[column] for column in CARRIED if column in row.cells}
+        studies.append(Study(row.id, row.subject, row.paths["image"], labels, landmarks, number, cells))
     return studies
 
 

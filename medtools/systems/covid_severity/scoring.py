@@ -27,7 +27,7 @@ from medtools.systems.covid_severity.evaluation import TOLERANCES, Cohort, agree
 from medtools.systems.covid_severity.figures import ablation_plot, coverage_plot, fairness_plot, involvement_chart
 from medtools.systems.covid_severity.grades import Grade, grades_of, read_grades
 from medtools.systems.covid_severity.inference import ABLATIONS, LUNGS_AS_LOBES
-from medtools.systems.covid_severity.severity import LOBES, LUNGS
+from medtools.systems.covid_severity.severity import LOBES, LUNGS, MAX_SCORE
 from medtools.systems.registry import card
 
 PROPOSED, ANNOTATIONS = "proposed", "annotations"
@@ -103,7 +103,7 @@ def _score_all(job: Job, tasks: Sequence[_Task]) -> list[dict[str, Any]] | None:
     for sample in done:
         task = named[sample.id]
         result = results.read_result(job.out / sample.id / results.FILE)
-        carried = {key: int(value) for key, value in task.row.cells.items() if key.startswith("total_")}
+        carried = ablated_totals(task.row)
         cells = results.row(task.row.id, task.row.subject, result | {"ablation": {}})
         rows.append(cells | (carried if task.source == PROPOSED else {}) | {"source": task.source})
     columns = results.columns(rows)
@@ -114,6 +114,26 @@ def _score_all(job: Job, tasks: Sequence[_Task]) -> list[dict[str, Any]] | None:
     parts = LOBES if tasks[0].kind == "lobes" else LUNGS
     _save(job, involvement_chart([row for row in rows if row["source"] == PROPOSED], parts), "involvement.png")
     return rows
+
+
+def ablated_totals(row: Row) -> dict[str, int]:
+    """Return the totals without single stages that `medtools infer --ablation` left in the manifest.
+
+    Raises
+    ------
+    InputError
+        One is no score.
+    """
+    totals = {}
+    for column in (f"total_{name}" for name in ABLATIONS):
+        text = row.get(column)
+        if text is None:
+            continue
+        if not text.isdecimal() or int(text) > MAX_SCORE:
+            found = f"row {row.id}: {column} is {printable(text)!r}"
+            raise InputError("manifest", found, f"expected a whole number from 0 to {MAX_SCORE}")
+        totals[column] = int(text)
+    return totals
 
 
 def _one(job: Job, name: str, task: _Task) -> Iterable[Path]:

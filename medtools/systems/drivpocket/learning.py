@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
 from medtools.systems.drivpocket.baselines import RankingClassifier
 from medtools.systems.drivpocket.data import (
+    Atoms,
     Example,
     MovedExamples,
     RankingExamples,
@@ -38,6 +40,7 @@ from medtools.systems.drivpocket.losses import overlap, pocket_loss
 from medtools.systems.drivpocket.model import Design, DRIVPocket
 from medtools.systems.drivpocket.params import PRESETS, RANKING_PRESETS, RankParams, SegmentParams, TrainParams
 from medtools.training.batches import Batches, DatasetBatches, balanced_order
+from medtools.training.checkpoint import digest
 from medtools.training.fit import Objective, fit
 from medtools.training.inference import predict
 from medtools.training.settings import FitSettings
@@ -69,18 +72,8 @@ def run_segment(job: Job) -> None:
         "%d candidates of %d proteins to train on, %d to validate; %d parameters, random start",
         len(examples), len(train), len(held_out), sum(p.numel() for p in model.parameters()),
     )  # fmt: skip
-    objective = Objective(
-        loss=lambda network, batch, _: _segmentation_loss(network, batch, params.loss),
-        optimiser=lambda network: torch.optim.SGD(
-            network.parameters(),
-            lr=params.learning_rate,
-            momentum=params.momentum,
-            weight_decay=params.weight_decay,
-        ),
-        schedule=lambda optimiser: torch.optim.lr_scheduler.StepLR(optimiser, step_size=5, gamma=0.9),
-    )
     record = {"design": dataclasses.asdict(design), "sampling": dataclasses.asdict(sampling)}
-    _fit(job, model, objective, still, held_out, _validate_segment, record, labels=None)
+    _fit(job, model, segmentation_objective(params), still, held_out, _validate_segment, record, labels=None)
     _write_splits(job, proteins, parts)
 
 
@@ -110,6 +103,20 @@ def run_rank(job: Job) -> None:
     held_out = RankingExamples(atoms, ranking_examples(proteins, validation), sampling)
     _fit(job, model, objective, still, held_out, _validate_rank, record, labels=labels)
     _write_splits(job, proteins, parts)
+
+
+def segmentation_objective(params: SegmentParams) -> Objective:
+    """Return Eq. 16 (or the code's loss) under SGD, the rate times 0.9 every 5 epochs."""
+    return Objective(
+        loss=lambda network, batch, _: _segmentation_loss(network, batch, params.loss),
+        optimiser=lambda network: torch.optim.SGD(
+            network.parameters(),
+            lr=params.learning_rate,
+            momentum=params.momentum,
+            weight_decay=params.weight_decay,
+        ),
+        schedule=lambda optimiser: torch.optim.lr_scheduler.StepLR(optimiser, step_size=5, gamma=0.9),
+    )
 
 
 def estimate_segment(job: Job) -> Estimate:
@@ -149,7 +156,7 @@ def _fit(
 ) -> None:
     params: TrainParams = job.params
     moved = MovedExamples(still)
-    data = _Named(
+    data = CandidateBatches(
         moved if params.augment else still,
         params.batch_size,
         seed=child_seed(job.seed, "batches"),
@@ -177,14 +184,18 @@ def _fit(
     job.wrote(*result.files)
 
 
-class _Named(DatasetBatches):
+class CandidateBatches(DatasetBatches):
     """Batches that know which candidates they hold, so that a run is resumed on the same ones only."""
 
     def fingerprint(self) -> str:
-        """Return the number of candidates and a sum over their centres."""
+        """Return a digest of the candidates, their labels and cavities, and the atoms of their proteins."""
         examples: Sequence[Example] = self.dataset.examples  # type: ignore[attr-defined]
-        total = sum(float(example.centre.sum()) * (1 + i % 97) for i, example in enumerate(examples))
-        return f"{len(examples)} candidates, {total:.6f}"
+        proteins: Sequence[Atoms] = self.dataset.proteins  # type: ignore[attr-defined]
+        parts = [(f"{i} {e.protein} {e.label}", e.centre) for i, e in enumerate(examples)]
+        parts += [(f"cavity {i}", e.cavity) for i, e in enumerate(examples) if e.cavity is not None]
+        for number in sorted({e.protein for e in examples}):
+            parts += [(f"xyz {number}", proteins[number].xyz), (f"types {number}", proteins[number].channels)]
+        return digest((name, torch.from_numpy(np.ascontiguousarray(array))) for name, array in parts)
 
 
 def _segmentation_loss(model: nn.Module, batch: Sequence[Tensor], kind: Any) -> dict[str, Tensor]:

@@ -170,6 +170,9 @@ def compare(scores: Sequence[Score]) -> list[dict[str, object]]:
     for name in ("coach420", "holo4k", "sc6k", "pdbbind"):
         for method, values in published[name].items():
             rows.append({"set": f"{name} (published)", "method": method, **dict(zip(columns, values, strict=True))})
+    for name, models in published["ablation"].items():
+        for model, (dcc, dvo) in models.items():
+            rows.append({"set": f"{name} (published ablation)", "method": model, "DCC": dcc, "DVO": dvo})
     return rows
 
 

@@ -15,7 +15,7 @@ from medtools.core.tables import write_tsv
 from medtools.io.grids import write_arrays
 from medtools.systems.local_prototype.cells import Cells, upsampling_matrix
 from medtools.systems.local_prototype.figures import episode_figure
-from medtools.systems.local_prototype.inference import load_networks
+from medtools.systems.local_prototype.inference import load_networks, network_for
 from medtools.systems.local_prototype.protocol import organ_range
 from medtools.systems.local_prototype.prototypes import similarity
 from medtools.systems.local_prototype.segmentation import pair_slices, support_range
@@ -31,9 +31,9 @@ def run(job: Job) -> None:
     networks = load_networks(params.model, job.device, {})
     name = params.organ or networks[0][1]["held_out"][0]
     organ = named(organs, [name], "--organ")[0]
-    network = next((n for n, stored in networks if organ.name in stored["held_out"]), None)
+    network = network_for(networks, organ)
     if network is None:
-        raise InputError("--organ", f"no fold of {params.model} holds out {organ.name}")
+        raise InputError("--organ", f"every fold of {params.model} was trained on {organ.name}")
     support = load_part(manifest, "support", ids=[params.support] if params.support else [])[0]
     query = load_part(manifest, "query", ids=[params.query] if params.query else [])[0]
     slices = organ_range(query.mask(organ))

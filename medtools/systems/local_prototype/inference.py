@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def run(job: Job) -> None:
     params: InferParams = job.params
     manifest, organs = load_manifest(job.inputs)
     supports = load_part(manifest, "support", ids=params.support)
-    queries = load_part(manifest, "query")
+    queries = _others(load_part(manifest, "query"), supports)
     ranges = _given_ranges(params)
     tables = _Tables()
     left_out: dict[str, list[str]] = {}
@@ -104,6 +104,15 @@ def load_networks(folder: Path, device: str, changes: Mapping[str, Any]) -> list
     return found
 
 
+def network_for(
+    networks: Sequence[tuple[LocalPrototypeNetwork, dict[str, Any]]], organ: Organ
+) -> LocalPrototypeNetwork | None:
+    """Return the network that holds an organ out, else the first that was not trained on it."""
+    unseen = [(n, stored) for n, stored in networks if organ.name not in stored["trained"]]
+    unseen.sort(key=lambda pair: organ.name not in pair[1]["held_out"])
+    return unseen[0][0] if unseen else None
+
+
 def file_word(text: str) -> str:
     """Return an organ's name as part of a file name."""
     return text.replace(" ", "-").replace("/", "-")
@@ -112,7 +121,7 @@ def file_word(text: str) -> str:
 def _networks(
     params: InferParams, organs: tuple[Organ, ...], size: int, device: str
 ) -> Iterable[tuple[LocalPrototypeNetwork | None, list[Organ]]]:
-    """Yield each network with the organs that it is to segment: those that it was not trained on."""
+    """Yield each network with the organs that it is to segment, none of which it was trained on."""
     asked = named(organs, params.organs, "--organs") if params.organs else list(organs)
     head = {key: value for key in ("alpha", "overlap", "vote") if (value := getattr(params, key)) is not None}
     if params.method == "copy-mask":
@@ -123,12 +132,37 @@ def _networks(
         return
     if params.model is None:
         raise InputError("--model", "is needed by --method network", "name a run folder, or another --method")
-    for network, stored in load_networks(params.model, device, head):
+    networks = load_networks(params.model, device, head)
+    for _, stored in networks:
         if stored["size"] != size:
             raise InputError(
                 params.model, f"was trained on slices of {stored['size']} pixels, these have {size}", "prepare anew"
             )
-        yield network, [organ for organ in asked if organ.name in stored["held_out"]]
+    if not params.organs:
+        asked = [organ for organ in asked if any(organ.name in stored["held_out"] for _, stored in networks)]
+    chosen = {organ: network_for(networks, organ) for organ in asked}
+    for organ, found in chosen.items():
+        if found is None:
+            raise InputError("--organs", f"every fold of {params.model} was trained on {organ.name}", "hold it out")
+    for network, _ in networks:
+        yield network, [organ for organ in asked if chosen[organ] is network]
+
+
+def _others(queries: list[Stack], supports: Sequence[Stack]) -> list[Stack]:
+    """Return the queries without those that support: by its own mask a volume is segmented too well.
+
+    Raises
+    ------
+    InputError
+        None is left.
+    """
+    shown = {stack.id for stack in supports}
+    left = [stack for stack in queries if stack.id not in shown]
+    if not left:
+        raise InputError("--support", "every query is a support", "name fewer")
+    for name in sorted(shown & {stack.id for stack in queries}):
+        LOGGER.warning("%s supports, so it is left out of the queries", name)
+    return left
 
 
 def _given_ranges(params: InferParams) -> dict[tuple[str, str], SliceRange]:

@@ -28,7 +28,10 @@ from medtools.training.fit import Objective, Step, fit
 
 SYSTEM = "local-prototype"
 _PAPER_STEPS, _AUTHORS_STEPS, _AUTHORS_PIXELS = 10_000, 2_500, 10
-_DECAY, _DROPS = 0.1, 4
+_DECAY = 0.1
+_PAPER_DROPS, _AUTHORS_DROPS = (0.25, 0.5, 0.75), (0.32, 0.64, 0.96)
+"""Shares of the steps after which the rate falls: 2,500, 5,000 and 7,500; the authors' code 800, 1,600 and 2,400."""
+
 _VALIDATION_SHARE = 0.2
 
 
@@ -110,7 +113,7 @@ def model_params(params: TrainParams, size: int, trained: Sequence[Organ], held_
 
 
 def objective(params: TrainParams, steps: int) -> Objective:
-    """Cross-entropy under SGD whose rate drops to a tenth after each quarter of the steps."""
+    """Cross-entropy under SGD whose rate drops to a tenth after each quarter of the steps, or where the code has it."""
 
     def loss(model: nn.Module, batch: Sequence[torch.Tensor], _: Step) -> dict[str, torch.Tensor]:
         support, masks, query, target = batch
@@ -121,7 +124,8 @@ def objective(params: TrainParams, steps: int) -> Objective:
         rate, decay = params.learning_rate, params.weight_decay
         return torch.optim.SGD(moved, lr=rate, momentum=params.momentum, weight_decay=decay)
 
-    schedule = partial(torch.optim.lr_scheduler.StepLR, step_size=max(1, steps // _DROPS), gamma=_DECAY)
+    drops = [round(share * steps) for share in (_AUTHORS_DROPS if params.authors else _PAPER_DROPS)]
+    schedule = partial(torch.optim.lr_scheduler.MultiStepLR, milestones=drops, gamma=_DECAY)
     return Objective(loss, optimiser, schedule=schedule, per="step")
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from medtools.nn.resnet import ResNet
 from medtools.systems.local_prototype.cells import Cells
+from medtools.systems.local_prototype.protocol import REFERENCE_SIZE
 from medtools.systems.local_prototype.prototypes import Vote, local_prototypes, similarity, with_background
 
 EncoderName = Literal["resnet", "intensity"]
@@ -89,7 +90,7 @@ class LocalPrototypeNetwork(nn.Module):
         Cells half a cell apart, instead of side by side.
     vote : {"max", "mean", "last"}
     min_pixels : int
-        As for `local_prototypes`.
+        As for `local_prototypes`, counted in slices of 512x512 and scaled by the number of pixels.
     temperature : float
         Factor of the cosine in the softmax.
     width : float
@@ -122,7 +123,8 @@ class LocalPrototypeNetwork(nn.Module):
 
     def prototypes(self, features: Tensor, masks: Tensor) -> Tensor:
         """(batch, shots, channels, h, w) and (batch, shots, n, height, width) to (batch, n + 1, cells, channels)."""
-        return local_prototypes(features, with_background(masks), self.cells, min_pixels=self.min_pixels)
+        fewest = self.min_pixels * self.size**2 / REFERENCE_SIZE**2
+        return local_prototypes(features, with_background(masks), self.cells, min_pixels=fewest)
 
     def logits(self, features: Tensor, prototypes: Tensor) -> Tensor:
         """Scores of every pixel before the softmax of Eq. 2, (batch, n + 1, height, width)."""

@@ -11,6 +11,11 @@ from medtools.core.params import Names, Params
 from medtools.systems.local_prototype.cohort import HELD_OUT, QUERIES, SUPPORT, TRAIN
 from medtools.training.settings import FitSettings
 
+PublishedRow = Literal[
+    "none", "ours", "added-classes", "panet", "senet",
+    "alpha-1/16", "alpha-1/8", "alpha-1/4", "alpha-1", "no-overlap",
+]  # fmt: skip
+
 
 class DemoParams(Params):
     """The made abdomens of the card."""
@@ -29,7 +34,9 @@ class PreprocessParams(Params):
 
     size: int = Field(512, ge=32, le=1024, description="Pixels along each side of the slices (paper 512).")
     organs: Names = Field(
-        (), description="name=value pairs of the label maps, e.g. liver=5; default: organs.tsv beside the manifest."
+        (),
+        description="name=value pairs of the label maps, e.g. liver=5,right kidney=2/kidney; behind the slash, what "
+        "it is held out with. Default: organs.tsv beside the manifest.",
     )
     support: str = Field(SUPPORT, description="Volume that supports, in a folder of VISCERAL's layout.")
 
@@ -41,7 +48,9 @@ class HeadParams(Params):
     overlap: bool = Field(True, description="Cells half a cell apart instead of side by side.")
     vote: Literal["max", "mean", "last"] = Field("max", description="What cells over the same pixel decide by.")
     min_pixels: int | None = Field(
-        None, ge=0, description="Organ pixels in a cell up to which it has no prototype; paper 0, authors' code 10."
+        None,
+        ge=0,
+        description="Pixels in a cell (of a slice of 512x512) up to which a class has no prototype; authors' code 10.",
     )
 
 
@@ -52,7 +61,7 @@ class TrainParams(HeadParams, FitSettings):
     train_organs: Names = Field((), description="Organs to train on; default: those of the other folds.")
     added_classes: bool = Field(False, description="Train on every organ that is not held out (the paper's last row).")
     authors: bool = Field(
-        False, description="2,500 steps instead of 10,000 and cells of more than 10 pixels only, as the authors' code."
+        False, description="2,500 steps, rate down at 800, 1,600 and 2,400, --min-pixels 10, as the authors' code."
     )
     weights: Path | None = Field(
         None, description="ResNet-50 weights in torchvision's layout (.pt, .safetensors); default: random start."
@@ -98,9 +107,18 @@ class ScoreParams(Params):
     predictions: Path = Field(description="Folder that `medtools infer` wrote.")
     against: Path | None = Field(None, description="Segmentations by another method, to compare with.")
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples of the intervals.")
-    published: Literal["none", "ours", "added-classes", "panet", "senet"] = Field(
-        "none", description="Row of the paper's Table 1 to set beside (VISCERAL only)."
-    )
+    published: Literal[
+        "none",
+        "ours",
+        "added-classes",
+        "panet",
+        "senet",
+        "alpha-1/16",
+        "alpha-1/8",
+        "alpha-1/4",
+        "alpha-1",
+        "no-overlap",
+    ] = Field("none", description="Row of the paper's Table 1 or of its ablation to set beside (VISCERAL only).")
 
 
 class ExplainParams(Params):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtools.core.errors import InputError
-from medtools.core.manifest import read_manifest, write_manifest
+from medtools.core.manifest import Manifest, Row, read_manifest, write_manifest
 from medtools.core.stage import Job, Sample
 from medtools.io.volumes import NIFTI_SUFFIXES, read_volume, stem
 from medtools.preprocess.ct.checks import as_labels
@@ -30,7 +30,7 @@ _LARGEST_LABEL = 255
 
 @dataclass(frozen=True)
 class Entry:
-    """One volume to prepare: its image, and either a label map or one mask per organ."""
+    """One volume to prepare: its image, and either a label map, one mask per organ, or (a query) nothing."""
 
     id: str
     subject: str
@@ -118,16 +118,35 @@ def _source(job: Job) -> Path:
 
 
 def _from_manifest(job: Job, path: Path) -> tuple[list[Entry], tuple[Organ, ...]]:
-    manifest = read_manifest(path, ("image", "labels"))
+    manifest = read_manifest(path, ("image",))
     parts = manifest.labels("split", ("train", "support", "query"))
     entries = [
-        Entry(row.id, row.subject, row.paths["image"], ((None, row.paths["labels"]),), part)
+        Entry(row.id, row.subject, row.paths["image"], _label_map(manifest, row, part), part)
         for row, part in zip(manifest.rows, parts, strict=True)
     ]
     if not job.params.organs:
         return entries, read_organs(path.parent / ORGANS)
-    pairs = [text.partition("=") for text in job.params.organs]
-    return entries, make_organs({name: value for name, _, value in pairs}, {}, "--organs")
+    values, groups = {}, {}
+    for text in job.params.organs:
+        name, _, rest = text.partition("=")
+        values[name], _, groups[name] = rest.partition("/")
+    return entries, make_organs(values, groups, "--organs")
+
+
+def _label_map(manifest: Manifest, row: Row, part: str) -> tuple[tuple[Organ | None, Path], ...]:
+    """Return the label map of a row; only a query may be without one."""
+    text = row.get("labels")
+    if text is None:
+        if part == "query":
+            return ()
+        found = f"row {row.id!r} ({part}) has no file in column 'labels'"
+        raise InputError(manifest.path, found, "only queries may be without a label map")
+    path = manifest.path.parent / text
+    if not path.resolve().is_relative_to(manifest.path.parent.resolve()):
+        raise InputError(manifest.path, f"row {row.id!r}, column 'labels': {text} lies outside the manifest's folder")
+    if not path.exists():
+        raise InputError(manifest.path, f"row {row.id!r}, column 'labels': no such file {text}")
+    return ((None, path),)
 
 
 def _one(job: Job, entry: Entry) -> Iterable[Path]:
@@ -140,12 +159,13 @@ def _one(job: Job, entry: Entry) -> Iterable[Path]:
             raise InputError(path, "lies on another grid than its volume", "resample it to the volume")
         ordered = SliceGrid.of(mask.shape, mask_affine, str(path)).to_slices(mask)
         loaded.append((organ, ordered, str(path)))
-    if entry.masks[0][0] is None:
-        labels = as_labels(loaded[0][1], _LARGEST_LABEL, loaded[0][2])
-    else:
+    labels = None
+    if loaded and loaded[0][0] is None:
+        labels = np.ascontiguousarray(as_labels(loaded[0][1], _LARGEST_LABEL, loaded[0][2]))
+    elif loaded:
         labels = combine([(organ, mask, where) for organ, mask, where in loaded if organ is not None])
     path = _file(job, entry.id)
-    write_stack(path, stretch(grid.to_slices(data), job.params.size), np.ascontiguousarray(labels), grid)
+    write_stack(path, stretch(grid.to_slices(data), job.params.size), labels, grid)
     return [path]
 
 

@@ -22,7 +22,7 @@ def with_background(foreground: Tensor) -> Tensor:
     return torch.cat([1 - foreground.amax(dim=-3, keepdim=True), foreground], dim=-3)
 
 
-def local_prototypes(features: Tensor, masks: Tensor, cells: Cells, *, min_pixels: int = 0) -> Tensor:
+def local_prototypes(features: Tensor, masks: Tensor, cells: Cells, *, min_pixels: float = 0) -> Tensor:
     """Masked average pooling inside every cell (Eq. 1), of features upsampled to the image.
 
     Pooling is linear in the features, so they stay small: the masks are brought down to them instead.
@@ -34,7 +34,7 @@ def local_prototypes(features: Tensor, masks: Tensor, cells: Cells, *, min_pixel
         1 inside a class, 0 outside; the background is a class.
     cells : Cells
         Of the image.
-    min_pixels : int
+    min_pixels : float
         A class with so many pixels or fewer in a cell has the prototype 0 there.
 
     Returns

@@ -87,6 +87,8 @@ def dice_rows(folder: Path, queries: Mapping[str, Stack], organs: Sequence[Organ
         if row["id"] not in queries or row["organ"] not in by_name:
             raise InputError(folder / PREDICTIONS, f"{row['id']}, {row['organ']} is not in the manifest")
         query, organ = queries[row["id"]], by_name[row["organ"]]
+        if not query.labelled:
+            raise InputError(folder / PREDICTIONS, f"{query.id} was prepared without a label map, so it has no Dice")
         part = slice(int(row["first"]), int(row["last"]) + 1)
         found = read_mask(folder / row["mask"], query)
         value = smoothed_dice(query.mask(organ)[part], found[part])
@@ -163,8 +165,11 @@ def difference_rows(rows: Rows, other: Rows, where: Path, *, seed: int, resample
 
 
 def published(row: str) -> dict[tuple[str, str], float]:
-    """Return a row of the paper's Table 1 as shares, by (metric, level)."""
-    values = registry.card("local-prototype").content["published"]["table 1"][row.replace("-", " ")]
+    """Return a row of the paper's Table 1, or the mean of a row of its ablation, as shares by (metric, level)."""
+    tables = registry.card("local-prototype").content["published"]
+    if row in tables["ablation"]:
+        return {("dice", "mean"): tables["ablation"][row] / 100}
+    values = tables["table 1"][row.replace("-", " ")]
     return {("dice", level): value / 100 for level, value in zip((*_PUBLISHED_COLUMNS, "mean"), values, strict=True)}
 
 

@@ -23,7 +23,7 @@ from medtools.systems.local_prototype.cohort import Organ
 
 ORGANS = "organs.tsv"
 ORGAN_COLUMNS = ("value", "name", "group")
-_KEYS = ("image", "labels", "affine")
+_KEYS = ("image", "affine", "shape")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Stack:
         Label map at the volume's own resolution, in the same order.
     grid : SliceGrid
         Of the volume's file.
+    labelled : bool
+        False for a query that came without a label map; its labels are all 0.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Stack:
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     grid: SliceGrid
+    labelled: bool = True
 
     def mask(self, organ: Organ) -> NDArray[np.bool_]:
         """Where the organ is, (slices, height, width)."""
@@ -91,9 +94,10 @@ def back_to_slices(maps: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return raised[:, top : top + height, left : left + width]
 
 
-def write_stack(path: Path, image: NDArray[np.uint8], labels: NDArray[np.uint8], grid: SliceGrid) -> None:
-    """Write one prepared volume."""
-    write_arrays(path, {"image": image, "labels": labels, "affine": grid.affine, "shape": np.array(grid.shape)})
+def write_stack(path: Path, image: NDArray[np.uint8], labels: NDArray[np.uint8] | None, grid: SliceGrid) -> None:
+    """Write one prepared volume; None for the labels of a query without a label map."""
+    known = {} if labels is None else {"labels": labels}
+    write_arrays(path, {"image": image, **known, "affine": grid.affine, "shape": np.array(grid.shape)})
 
 
 def read_stack(path: Path, identifier: str, part: str) -> Stack:
@@ -105,11 +109,14 @@ def read_stack(path: Path, identifier: str, part: str) -> Stack:
         The file is damaged, or was not made by `medtools preprocess`.
     """
     arrays = read_npz(path)
-    if not {*_KEYS, "shape"} <= arrays.keys():
+    if not set(_KEYS) <= arrays.keys() or ("labels" not in arrays and part != "query"):
         raise InputError(path, "holds no prepared volume", "run `medtools preprocess local-prototype slices` first")
     shape = (int(arrays["shape"][0]), int(arrays["shape"][1]), int(arrays["shape"][2]))
     grid = SliceGrid.of(shape, arrays["affine"], str(path))
-    return Stack(identifier, part, arrays["image"], arrays["labels"], grid)
+    if "labels" in arrays:
+        return Stack(identifier, part, arrays["image"], arrays["labels"], grid)
+    nothing = np.zeros([shape[axis] for axis in grid.axes], dtype=np.uint8)
+    return Stack(identifier, part, arrays["image"], nothing, grid, labelled=False)
 
 
 def load_manifest(inputs: Sequence[Path]) -> tuple[Manifest, tuple[Organ, ...]]:

@@ -19,12 +19,12 @@ def sample_ids(demo_params: Mapping[str, Any]) -> list[str]:
 
 
 def find_samples(source: Path) -> dict[str, tuple[str, ...]]:
-    """Return the studies of a BIDS-like folder: identifier to its files.
+    """Return the studies of a BIDS-like folder or a manifest: identifier to its image, labels and landmarks.
 
     Raises
     ------
     InputError
-        There are none.
+        There are none, or a file is missing.
     """
     from medtools.preprocess.spect.studies import find_studies
 

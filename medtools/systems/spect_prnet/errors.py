@@ -89,12 +89,12 @@ def patch_errors(
 def landmark_errors(folder: Path, hearts: Sequence[HeartSlice], trained: TrainedPrNet) -> list[dict[str, Any]]:
     """Return the errors of located landmarks, of template matching and of the support's own places.
 
-    Only queries of other subjects than the support's, with truth.
+    Only queries of other subjects than the support's, with truth; none where nobody marked them.
 
     Raises
     ------
     InputError
-        No table of landmarks, a study that is not in INPUT, or none with truth.
+        No table of landmarks, or a study that is not in INPUT.
     """
     path = folder / TABLE
     columns, table = read_tsv(path)
@@ -118,8 +118,6 @@ def landmark_errors(folder: Path, hearts: Sequence[HeartSlice], trained: Trained
             COPY: np.array(support.landmarks[name]),
         }
         rows += [_row(method, query, name, place) for method, place in places.items()]
-    if not rows:
-        raise InputError(path, "no study of another subject has these landmarks marked", "leave --landmarks out")
     return sorted(rows, key=lambda row: (PRNET, MATCHING, COPY).index(row["method"]))
 
 

@@ -101,3 +101,4 @@ class ReproduceParams(Params):
     patch: int | None = Field(None, description="As `medtools train spect-prnet --patch`.")
     width: int = Field(16, ge=1, le=256, description="As `medtools train spect-prnet --width`.")
     epochs: int = Field(50, ge=1, description="Epochs of every network.")
+    pairs: int = Field(500, ge=2, le=100_000, description="As `medtools score spect-prnet --pairs`.")

@@ -68,7 +68,8 @@ def _scored(job: Job, name: str) -> dict[tuple[str, str], str]:
     _stage(job, "train", check(TrainParams, values | ROWS[name]), out)
     located = out / "landmarks"
     _stage(job, "infer locate", check(LocateParams, {"model": out, "support": params.support}), located)
-    _stage(job, "score", check(ScoreParams, {"model": out, "landmarks": located}), out / "scores")
+    scored = {"model": out, "landmarks": located, "pairs": params.pairs}
+    _stage(job, "score", check(ScoreParams, scored), out / "scores")
     _, table = read_tsv(out / "scores" / "scores.tsv")
     return {(row["metric"], row["level"]): row["value"] for row in table}
 

@@ -61,8 +61,11 @@ def run(job: Job) -> None:
         scores += [score for part in _offset_scores(job, found, mean) for score in at_level(part, level)]
         scores += at_level(_reconstruction_scores(job, trained, members), level)
     _figure(job, "offsets", offset_figure(shown, trained.unit))
-    if params.landmarks is not None:
-        scores += _landmark_scores(job, landmark_errors(params.landmarks, hearts, trained))
+    errors = landmark_errors(params.landmarks, hearts, trained) if params.landmarks is not None else []
+    if errors:
+        scores += _landmark_scores(job, errors)
+    elif params.landmarks is not None:
+        LOGGER.warning("%s: no study of another subject has these landmarks marked: not scored", params.landmarks)
     published = registry.card("spect-prnet").content["published"]["training loss"]
     job.wrote(
         write_tsv(job.out / "scores.tsv", SCORE_COLUMNS, score_rows(scores)),

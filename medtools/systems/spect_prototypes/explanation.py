@@ -39,7 +39,7 @@ def run(job: Job) -> None:
     task = task_of(record, crops, params.episode, folder)
     embedded = evaluation.embed(network, crops.images)
     posterior = evaluation.by_prototypes(embedded, stored["distance"])(task)
-    title = f"Validation episode {params.episode} of {params.fold}: queries as called, with the probability of that"
+    title = f"Validation episode {params.episode} of {params.fold}: support, and queries with what each is called"
     support = {name: list(crops.images[rows]) for name, rows in zip(task.classes, task.support, strict=True)}
     save_figure(episode_figure(support, _queries(crops, task, posterior), title=title), job.out / "episode.png")
     classes, centres = read_prototypes(folder / PROTOTYPES)

@@ -108,13 +108,14 @@ def table_figure(rows: Sequence[Mapping[str, str]]) -> Figure:
     chance = next((float(row["accuracy"]) for row in rows if row["start"] == "chance"), None)
     lines = list(dict.fromkeys((row["start"], row["distance"], row["batch_norm"]) for row in networks))
     distances = list(dict.fromkeys(row["distance"] for row in networks))
+    counts = sorted({int(row["episodes"]) for row in networks})
     for axes, shot in zip(panels, shots, strict=True):
         for start, distance, how in lines:
             line = (start, distance, how, str(shot))
             own = [r for r in networks if (r["start"], r["distance"], r["batch_norm"], r["shots"]) == line]
             own.sort(key=lambda row: int(row["episodes"]))
             axes.plot(
-                [int(row["episodes"]) for row in own],
+                [counts.index(int(row["episodes"])) for row in own],
                 [float(row["accuracy"]) for row in own],
                 color=PALETTE[distances.index(distance) % len(PALETTE)],
                 linestyle="-" if how == "re-estimated" else ":",
@@ -127,7 +128,8 @@ def table_figure(rows: Sequence[Mapping[str, str]]) -> Figure:
                 axes.axhline(value[0], color=GREY, linewidth=1, linestyle=("--", "-.", (0, (1, 3)))[number])
         if chance is not None:
             axes.axhline(chance, color="black", linewidth=0.8)
-        axes.set_xscale("symlog", linthresh=10)
+        axes.set_xticks(range(len(counts)), list(map(str, counts)))
+        axes.set_xlim(-0.3, max(len(counts), 1) - 0.7)
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("Training episodes")
         axes.set_title(f"{shot} shot{'s' if shot > 1 else ''}")

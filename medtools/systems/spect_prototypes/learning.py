@@ -40,6 +40,7 @@ def run(job: Job) -> None:
     """Train every fold and, when subjects are left out in turn, one more network on everyone."""
     params: TrainParams = job.params
     crops = read_crops(job.inputs)
+    say_start(params)
     splits = {fold_name(split): split for split in make_splits(job.inputs, crops, params, job.seed)}
     reads = [*crop_files(job.inputs), *([params.weights] if params.weights else [])]
     rows = split_rows(list(splits.values()), crops.ids.tolist(), crops.subjects.tolist())
@@ -146,7 +147,7 @@ def fit_episodes(
 
 
 def start(params: NetworkParams, seed: int) -> PrototypeNetwork:
-    """Return the network before training, and say what it starts from.
+    """Return the network before training.
 
     Raises
     ------
@@ -157,8 +158,12 @@ def start(params: NetworkParams, seed: int) -> PrototypeNetwork:
         network = PrototypeNetwork(params.pixels, width=params.width, standardise=params.weights is not None)
     if params.weights is not None:
         load_torchvision(network.trunk, params.weights)
-    LOGGER.info("ResNet-18 starts from %s", params.weights or "random weights (the paper's is pre-trained: --weights)")
     return network
+
+
+def say_start(params: NetworkParams) -> None:
+    """Log whether the trunk starts pre-trained, as the paper's, or at random."""
+    LOGGER.info("ResNet-18 starts from %s", params.weights or "random weights (the paper's is pre-trained: --weights)")
 
 
 def build(stored: Mapping[str, Any]) -> PrototypeNetwork:

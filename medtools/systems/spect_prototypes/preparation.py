@@ -15,7 +15,7 @@ from medtools.core.stage import Job, Sample
 from medtools.core.tables import read_tsv, write_tsv
 from medtools.io.guard import printable
 from medtools.preprocess.spect.heart import HEART, read_heart
-from medtools.preprocess.spect.studies import Study, find_studies
+from medtools.preprocess.spect.studies import CARRIED, Study, find_studies
 from medtools.systems.spect_prototypes.crops import Image, Mask, disguised, shifted, write_crops
 from medtools.systems.spect_prototypes.params import PreprocessParams
 
@@ -92,6 +92,8 @@ def _write_manifest(job: Job, studies: Sequence[Study]) -> None:
     rows = []
     for study in studies:
         file = job.out / "crops" / f"{study.id}.npz"
-        rows += [row | {"subject": study.subject, "crops": file} for row in read_tsv(file.with_suffix(".tsv"))[1]]
-    write_manifest(job.out / "manifest.tsv", COLUMNS, rows)
+        whose = {"subject": study.subject, "crops": file, **study.cells}
+        rows += [row | whose for row in read_tsv(file.with_suffix(".tsv"))[1]]
+    carried = [column for column in CARRIED if any(column in study.cells for study in studies)]
+    write_manifest(job.out / "manifest.tsv", [*COLUMNS, *carried], rows)
     job.wrote(job.out / "manifest.tsv")

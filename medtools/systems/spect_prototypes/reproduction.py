@@ -21,7 +21,7 @@ from medtools.systems.spect_prototypes import baselines, evaluation
 from medtools.systems.spect_prototypes.crops import Crops, crop_files, read_crops
 from medtools.systems.spect_prototypes.evaluation import Answer
 from medtools.systems.spect_prototypes.figures import table_figure
-from medtools.systems.spect_prototypes.learning import fit_episodes, make_splits, reestimate, start
+from medtools.systems.spect_prototypes.learning import fit_episodes, make_splits, reestimate, say_start, start
 from medtools.systems.spect_prototypes.model import Distance
 from medtools.systems.spect_prototypes.params import ReproduceParams
 from medtools.training.runs import MODEL
@@ -68,6 +68,7 @@ def run(job: Job) -> None:
     """Make the rows that are not there yet; write `table.tsv` and `table.png`."""
     params: ReproduceParams = job.params
     crops = read_crops(job.inputs)
+    say_start(params)
     (split,) = make_splits(job.inputs, crops, params, job.seed)
     rows = {row.name: row for row in rows_of(params)}
     reads = (*crop_files(job.inputs), *([params.weights] if params.weights else []))

@@ -32,7 +32,7 @@ STAGES = {
         run=lazy(f"{_ROOM}.preparation", "run"),
         inputs="A folder, a manifest, or images.",
         cohort=True,
-        folder="crops",
+        record="crops",
         example="medtools preprocess spect-prototypes data/hearts --out crops/",
     ),
     "train": Stage(
