@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cases import peak_mib
 
 Side = Callable[[Path, Callable[[], None]], np.ndarray]
 LARGE_SLICES = 400
@@ -95,12 +96,6 @@ SIDES: dict[str, Side] = {
     "published": published,
     "large": large,
 }
-
-
-def peak_mib() -> int:
-    """Largest resident size of this program; `getrusage` would count the process it was forked from."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 def run_side(name: str, folder: Path) -> None:

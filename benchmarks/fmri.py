@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cases import peak_mib
 from scipy.signal import lfilter
 
 TR_MS = 3000.0
@@ -160,12 +161,6 @@ SIDES = {
     "medtools": medtools_series,
     "pipeline": whole_pipeline,
 }
-
-
-def peak_mib() -> int:
-    """Largest resident size of this program; `getrusage` would count the process it was forked from."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 def run_side(name: str, folder: Path) -> None:
