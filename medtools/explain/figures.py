@@ -44,6 +44,17 @@ def few_of_each(truth: NDArray[np.str_], classes: Sequence[str], count: int) -> 
     return np.concatenate(parts)
 
 
+def packed(groups: Sequence[Sequence[Explained]], across: int = 6) -> list[list[Explained]]:
+    """Put groups, such as classes, into rows of at most `across` images, several in one row where they fit."""
+    rows: list[list[Explained]] = []
+    for group in groups:
+        if rows and len(rows[-1]) + len(group) <= across:
+            rows[-1] += group
+        else:
+            rows.append(list(group))
+    return rows
+
+
 @style()
 def overlay_figure(rows: Sequence[Sequence[Explained]], title: str) -> Figure:
     """Draw images and, below each, the same image under its map; one row of pairs per entry of `rows`.

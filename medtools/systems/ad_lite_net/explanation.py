@@ -15,7 +15,7 @@ from medtools.core.errors import InputError
 from medtools.core.figures import save_figure
 from medtools.core.stage import Job
 from medtools.explain.cam import grad_cam, to_image
-from medtools.explain.figures import Explained, few_of_each, overlay_figure, write_embedding
+from medtools.explain.figures import Explained, few_of_each, overlay_figure, packed, write_embedding
 from medtools.io import image_cohort
 from medtools.io.grids import write_arrays
 from medtools.io.image_cohort import ImageCohort
@@ -105,7 +105,7 @@ def _write_cams(
         pixels = image[:, :, 0] if image.shape[2] == 1 else image
         rows[truth].append(Explained(pixels, cams[number], f"{truth}\ncalled {called} {found.max():.2f}"))
     title = f"Grad-CAM for the class called, test images of {fold.name}"
-    save_figure(overlay_figure([row for row in rows.values() if row], title), job.out / "gradcam.png")
+    save_figure(overlay_figure(packed([row for row in rows.values() if row]), title), job.out / "gradcam.png")
     write_arrays(job.out / "gradcam.npz", {"id": fold.ids[shown].astype(str), "cam": cams})
     job.wrote(job.out / "gradcam.png", job.out / "gradcam.npz")
 
