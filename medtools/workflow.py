@@ -204,7 +204,9 @@ def _samples(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) ->
     try:
         if path.is_dir():
             return _found_in(path, entry["system"])
-        rows = read_manifest(path, getattr(_cohort(entry["system"]), "PATH_COLUMNS", ())).rows
+        cohort = _cohort(entry["system"])
+        needed, optional = (getattr(cohort, name, ()) for name in ("PATH_COLUMNS", "OPTIONAL_PATHS"))
+        rows = read_manifest(path, needed, optional).rows
     except InputError as error:
         raise InputError(f"{place}.source", str(error)) from error
     return {row.id: tuple(file for path in row.paths.values() for file in _with_sidecar(path)) for row in rows}
@@ -227,9 +229,9 @@ def _raw_samples(
 def _cohort(system: str) -> Any:
     """Import what a system knows of its cohorts without reading one.
 
-    `sample_ids(demo_params)`; optionally `PATH_COLUMNS`, manifest columns that name the files of a sample, and
-    `find_samples(folder)` for folders without a manifest; `PREPROCESSING`, the modality of its raw images, and
-    `ALWAYS_PREPROCESSED`, where nothing can be done without.
+    `sample_ids(demo_params)`; optionally `PATH_COLUMNS`, manifest columns that name the files of a sample,
+    `OPTIONAL_PATHS`, those that may be empty, `find_samples(folder)` for folders without a manifest; `PREPROCESSING`,
+    the modality of its raw images, and `ALWAYS_PREPROCESSED`, where nothing can be done without.
     """
     return importlib.import_module(f"medtools.systems.{system.replace('-', '_')}.cohort")
 

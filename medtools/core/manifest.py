@@ -59,7 +59,7 @@ class Manifest:
         return [row.cells[column] for row in self.rows]
 
 
-def read_manifest(path: str | Path, path_columns: Sequence[str] = ()) -> Manifest:
+def read_manifest(path: str | Path, path_columns: Sequence[str] = (), optional: Sequence[str] = ()) -> Manifest:
     """Read and check a manifest before any work starts.
 
     Parameters
@@ -68,6 +68,8 @@ def read_manifest(path: str | Path, path_columns: Sequence[str] = ()) -> Manifes
         `manifest.tsv`, tab-separated, with at least the columns `id` and `subject`.
     path_columns : sequence of str
         Columns that name files, relative to the manifest's folder; each file must exist inside that folder.
+    optional : sequence of str
+        Columns that name files likewise, but may be missing altogether, or empty in some rows.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def read_manifest(path: str | Path, path_columns: Sequence[str] = ()) -> Manifes
     seen: set[str] = set()
     checked = []
     for cells in rows:
-        row = _row(path, cells, path_columns)
+        row = _row(path, cells, path_columns, optional)
         if row.id in seen:
             raise InputError(path, f"id {row.id!r} appears more than once in column 'id'")
         seen.add(row.id)
@@ -125,18 +127,18 @@ def _is_short(name: str) -> bool:
     return len(name.encode("utf-8", "replace")) <= _NAME_BYTES
 
 
-def _row(manifest: Path, cells: dict[str, str], path_columns: Sequence[str]) -> Row:
+def _row(manifest: Path, cells: dict[str, str], path_columns: Sequence[str], optional: Sequence[str]) -> Row:
     present = {key: value for key, value in cells.items() if value not in ("", MISSING)}
     identifier, subject = present.get("id", ""), present.get("subject", "")
     if not safe_name(identifier):
         raise InputError(manifest, f"id {identifier!r} cannot name files", "use letters, digits, '-', '_' and '.'")
     if not subject:
         raise InputError(manifest, f"row {identifier!r} has no value in column 'subject'")
-    paths = {}
     for column in path_columns:
         if column not in present:
             raise InputError(manifest, f"row {identifier!r} has no file in column {column!r}")
-        paths[column] = _inside(manifest, identifier, column, present[column])
+    named = [*path_columns, *(column for column in optional if column in present)]
+    paths = {column: _inside(manifest, identifier, column, present[column]) for column in named}
     return Row(identifier, subject, present, paths)
 
 

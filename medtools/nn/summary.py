@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+_CONVOLUTIONS = nn.Conv1d | nn.Conv2d | nn.Conv3d
+_TRANSPOSED = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+
 
 @dataclass(frozen=True)
 class Size:
@@ -54,7 +57,7 @@ def size_of(model: nn.Module, shape: tuple[int, ...]) -> Size:
     ghost = copy.deepcopy(model).to("meta").eval()
     counted: list[int] = []
     for layer in ghost.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if isinstance(layer, _CONVOLUTIONS | _TRANSPOSED | nn.Linear):
             layer.register_forward_hook(lambda own, given, made: counted.append(_macs(own, given[0], made)))
     with torch.no_grad():
         ghost(torch.empty((1, *shape), device="meta"))
@@ -62,8 +65,8 @@ def size_of(model: nn.Module, shape: tuple[int, ...]) -> Size:
 
 
 def _macs(layer: nn.Module, given: Tensor, made: Tensor) -> int:
-    if isinstance(layer, nn.ConvTranspose2d):
+    if isinstance(layer, _TRANSPOSED):
         return given.numel() * layer.weight[0].numel()
-    if isinstance(layer, nn.Conv2d):
+    if isinstance(layer, _CONVOLUTIONS):
         return made.numel() * layer.weight[0].numel()
     return made.numel() * int(layer.in_features) if isinstance(layer, nn.Linear) else math.prod(made.shape)

@@ -62,3 +62,18 @@ def test_paths_with_control_characters_are_not_recordable(tmp_path):
     for name in ("a\nb", "a\udcff", "a\x1b"):
         with pytest.raises(InputError, match="rename it"):
             check_recordable(tmp_path / name)
+
+
+def test_optional_paths_may_be_absent_but_are_checked_where_they_are_given(tmp_path):
+    (tmp_path / "a.nii").touch()
+    (tmp_path / "mask.nii").touch()
+    rows = ("s1\tp1\ta.nii\tmask.nii", "s2\tp2\ta.nii\tn/a")
+    (tmp_path / "manifest.tsv").write_text("\n".join(["id\tsubject\timage\tlabels", *rows, ""]))
+
+    first, second = read_manifest(tmp_path / "manifest.tsv", ("image",), ("labels", "landmarks")).rows
+
+    assert set(first.paths) == {"image", "labels"}
+    assert set(second.paths) == {"image"}
+    (tmp_path / "mask.nii").unlink()
+    with pytest.raises(InputError, match=r"row 's1', column 'labels': no such file mask\.nii"):
+        read_manifest(tmp_path / "manifest.tsv", ("image",), ("labels",))

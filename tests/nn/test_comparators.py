@@ -61,6 +61,11 @@ def test_multiply_accumulates_of_a_grouped_and_a_transposed_convolution():
     assert size_of(layers, (4, 8, 8)).macs == 8 * 8 * 4 * 9 + 8 * 8 * 4 * (2 * 2 * 2)
 
 
+def test_multiply_accumulates_in_three_dimensions():
+    layers = nn.Sequential(nn.Conv3d(2, 3, 3, padding=1), nn.ConvTranspose3d(3, 2, 2, 2))
+    assert size_of(layers, (2, 4, 4, 4)).macs == 4**3 * 3 * 2 * 27 + 4**3 * 3 * 2 * 8
+
+
 def test_squeeze_and_excitation_scales_each_channel_by_a_share():
     x = torch.rand(2, 16, 5, 5)
     ratio = SqueezeExcite(16)(x) / x

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 
 from medtools.core.errors import InputError
 from medtools.core.seeds import generator
@@ -173,6 +174,16 @@ def test_pictures_and_dicom_are_taken_as_stored(tmp_path):
     low, high = int(counts[0].min()), int(counts[0].max())
     assert np.allclose(picture.image, (counts[0] - float(low)) / (high - low), atol=1e-6)
     assert dicom.voxel(2, 3) == (2, 3, 1)
+
+
+def test_a_real_nm_image_is_read():
+    path = get_testdata_file("JPGExtended.dcm", download=False)
+    if path is None:
+        pytest.skip("this pydicom ships no test files")
+    (scan,) = read_hearts([Path(path)])
+    assert (scan.id, scan.image.shape) == ("JPGExtended", (1024, 256))
+    assert scan.spacing == pytest.approx((2.26, 2.26), abs=0.01)
+    assert (scan.image.min(), scan.image.max()) == (0, 1)
 
 
 def fault(folder, **changes):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
+from support import call
 
 from medtools.core.errors import InputError
 from medtools.core.manifest import Row
@@ -170,6 +171,8 @@ def test_age_and_sex_come_in_dicoms_form_too(tmp_path):
         ("id,grade\na,3\na,4\n", "line 3: 'a' is graded twice"),
         ("id,points\na,3\n", "no column 'grade'"),
         ("id,grade,age\na,3,inf\n", "age 'inf'"),
+        ("id,grade,age\na,3,-3\n", "age '-3', expected years from 0 to 130"),
+        ("id,grade,age\na,3,900\n", "expected years"),
         ("id,grade\n", "no column 'id'"),
     ],
 )
@@ -191,3 +194,15 @@ def test_only_totals_of_ablations_are_carried():
 def test_a_total_that_is_no_score_is_refused(wrong):
     with pytest.raises(InputError, match="total_without_pleura is"):
         ablated_totals(Row("a", "a", {"total_without_pleura": wrong}))
+
+
+def test_two_masks_never_share_a_folder(tmp_path):
+    (tmp_path / "mask.nii.gz").touch()
+    lines = ["id\tsubject\tinfection\tannotation\tlobes"]
+    lines += [f"{name}\t{name}" + "\tmask.nii.gz" * 3 for name in ("a", "a_annotations")]
+    (tmp_path / "manifest.tsv").write_text("\n".join(lines) + "\n")
+
+    outcome = call("reproduce", "covid-severity", tmp_path / "manifest.tsv", "--out", tmp_path / "out")
+
+    assert outcome.code == 2
+    assert "the folder of a_annotations would hold two scans" in outcome.err

@@ -15,7 +15,8 @@ from medtools.systems.local_prototype.params import TrainParams
 from medtools.systems.local_prototype.phantom import make_abdomen
 from medtools.systems.local_prototype.preparation import combine
 from medtools.systems.local_prototype.protocol import SliceRange, chunks, organ_range, pairing
-from medtools.systems.local_prototype.scoring import by_level, published
+from medtools.systems.local_prototype.scoring import by_level, misaligned_scores, published
+from medtools.systems.local_prototype.segmentation import mean_dice as mean_dice_of
 from medtools.systems.local_prototype.segmentation import segment_organ
 from medtools.systems.local_prototype.slices import SliceGrid, Stack, back_to_slices, masks_at, stretch
 
@@ -171,6 +172,26 @@ def test_levels_average_pairs_first():
 
     assert levels["kidney"]["q"] == pytest.approx(0.4)
     assert levels["mean"]["q"] == pytest.approx(0.65)
+
+
+def test_well_segmented_slices_are_counted_among_badly_aligned_ones():
+    pairs = [
+        {"id": name, "organ": "liver", "alignment_dice": aligned, "segmentation_dice": found}
+        for name, aligned, found in (("a", 0.1, 0.7), ("a", 0.39, 0.5), ("b", 0.2, 0.61), ("b", 0.4, 0.9))
+    ]
+    pairs += [{"id": "a", "organ": "spleen", "alignment_dice": 0.8, "segmentation_dice": 0.9}]
+
+    (found,) = misaligned_scores(pairs, seed=0, resamples=100)
+
+    assert (found.level, found.value, found.n) == ("liver", pytest.approx(2 / 3), 3)
+
+
+def test_nothing_to_choose_an_epoch_by_is_said():
+    query, empty = stack(), stack(seed=1)
+    bare = Stack("bare", "support", empty.image, 0 * empty.labels, empty.grid)
+
+    with pytest.raises(InputError, match="no query shows what the support shows of liver"):
+        mean_dice_of(LocalPrototypeNetwork("intensity", size=64), [bare], [query], [MADE[0]])
 
 
 def test_a_mask_of_other_values_is_refused():

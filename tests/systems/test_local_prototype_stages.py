@@ -204,6 +204,10 @@ def test_whole_volumes_and_given_slices_need_no_truth(prepared, trained):
     assert {(r["first"], r["last"]) for r in read_tsv(prepared / "whole" / "predictions.tsv")[1]} == {("0", "5")}
     rows = read_tsv(prepared / "given" / "predictions.tsv")[1]
     assert [(r["id"], r["first"], r["last"]) for r in rows] == [("query-02", "2", "3")]
+    table.write_text("id\torgan\tfirst\tlast\nquery-2\tliver\t2\t3\n")
+    wrong = call(*words, "--range", "file", "--ranges", table, "--out", prepared / "wrong")
+    assert wrong.code == 2
+    assert "query-2, liver: no such query or organ" in wrong.err
 
 
 def test_two_supports_are_two_shots(prepared):

@@ -21,6 +21,7 @@ _NAMES = {
     "sex": ("sex", "gender"),
     "comment": ("comment", "comments", "reason"),
 }
+_OLDEST = 130
 _NO_GRADE = ("", "-", MISSING, "na", "nan")
 
 
@@ -86,6 +87,8 @@ def _grade(cells: Mapping[str, str], where: str) -> Grade:
         grade = int(value)
     age_text = cells.get("age", "").rstrip("Yy")  # DICOM writes 045Y
     age = math.nan if age_text.lower() in _NO_GRADE else _number(age_text, where, "age")
+    if not math.isnan(age) and not 0 <= age <= _OLDEST:
+        raise InputError(where, f"age {age_text!r}, expected years from 0 to {_OLDEST}")
     sex = cells.get("sex", "").upper()[:1]
     return Grade(grade, age, sex if sex in ("F", "M") else "", cells.get("comment", ""))
 

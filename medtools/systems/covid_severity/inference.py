@@ -57,7 +57,8 @@ def run(job: Job) -> None:
 def estimate(job: Job) -> Estimate:
     """Predict memory from the largest scan, time from all."""
     reading = estimate_reading(job)
-    seconds = (reading.seconds or 0.0) * (1 + _SECONDS_PER_VOXEL / 2e-7)
+    passes = 1 + len(ABLATIONS) * job.params.ablation
+    seconds = (reading.seconds or 0.0) * (1 + passes * _SECONDS_PER_VOXEL / 2e-7)
     return Estimate(reading.memory_bytes, seconds, reading.detail)
 
 

@@ -91,7 +91,12 @@ def _manifest(job: Job, needed: tuple[str, ...]) -> tuple[Manifest, str]:
 
 def _score_all(job: Job, tasks: Sequence[_Task]) -> list[dict[str, Any]] | None:
     """Score every mask; return the rows of `predictions.tsv`, or None where only some samples were asked for."""
-    named = {task.row.id if task.source == PROPOSED else f"{task.row.id}_{task.source}": task for task in tasks}
+    named: dict[str, _Task] = {}
+    for task in tasks:
+        name = task.row.id if task.source == PROPOSED else f"{task.row.id}_{task.source}"
+        if name in named:
+            raise InputError("manifest", f"the folder of {name} would hold two scans", f"rename the row {name}")
+        named[name] = task
     samples = [
         Sample(name, (task.infection, task.labels), job.out / name / f"{job.stage.section}.json")
         for name, task in named.items()

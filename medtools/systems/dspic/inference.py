@@ -21,7 +21,7 @@ from medtools.systems.dspic.data import read_scans
 from medtools.systems.dspic.params import InferParams, NetworkParams
 from medtools.training.checkpoint import load_into
 from medtools.training.predictions import TABLE, pooled, read_fold, write_predictions
-from medtools.training.runs import read_model
+from medtools.training.runs import read_model, seen_in_training
 
 
 def run(job: Job) -> None:
@@ -30,6 +30,9 @@ def run(job: Job) -> None:
     tau = threshold_of(params) if params.call == "threshold" else None
     trained, network = load_network(params.model)
     scans = read_scans(job.inputs, tuple(trained["size"]), None)  # type: ignore[arg-type]
+    seen = seen_in_training(params.model, scans.ids.tolist())
+    if seen:
+        LOGGER.warning("%d of %d scans were in training; what is called for them says nothing", seen, len(scans))
     found = probabilities(network.to(resolve_device(job.device)), scans.images, params.batch)
     called = calls.top1(found) if tau is None else calls.threshold(found, tau)
     path = job.out / TABLE

@@ -45,7 +45,7 @@ def run(job: Job) -> None:
     manifest, organs = load_manifest(job.inputs)
     supports = load_part(manifest, "support", ids=params.support)
     queries = _others(load_part(manifest, "query"), supports)
-    ranges = _given_ranges(params)
+    ranges = _given_ranges(params, {query.id for query in queries}, {organ.name for organ in organs})
     tables = _Tables()
     left_out: dict[str, list[str]] = {}
     for network, chosen in _networks(params, organs, supports[0].image.shape[1], job.device):
@@ -165,7 +165,7 @@ def _others(queries: list[Stack], supports: Sequence[Stack]) -> list[Stack]:
     return left
 
 
-def _given_ranges(params: InferParams) -> dict[tuple[str, str], SliceRange]:
+def _given_ranges(params: InferParams, ids: set[str], names: set[str]) -> dict[tuple[str, str], SliceRange]:
     if params.range != "file":
         return {}
     if params.ranges is None:
@@ -173,6 +173,10 @@ def _given_ranges(params: InferParams) -> dict[tuple[str, str], SliceRange]:
     columns, rows = read_tsv(params.ranges)
     if not {"id", "organ", "first", "last"} <= set(columns):
         raise InputError(params.ranges, f"columns are {', '.join(columns)}", "expected id, organ, first, last")
+    for row in rows:
+        if row["id"] not in ids or row["organ"] not in names:
+            found = f"{row['id']}, {row['organ']}: no such query or organ"
+            raise InputError(params.ranges, found, "take the names of the manifest and of organs.tsv")
     try:
         return {(row["id"], row["organ"]): SliceRange(int(row["first"]), int(row["last"])) for row in rows}
     except ValueError as error:

@@ -71,7 +71,9 @@ class TrainParams(HeadParams, FitSettings):
     alignment: float = Field(0.0, ge=0, description="Weight of PANet's alignment regulariser; PANet: 1, with alpha 1.")
     shots: int = Field(1, ge=1, le=10, description="Support slices of an episode.")
     batch: int = Field(4, ge=1, description="Episodes per step.")
-    iterations: int | None = Field(None, ge=1, description="Steps in all; paper 10,000, authors' code 2,500.")
+    iterations: int | None = Field(
+        None, ge=1, description="Steps in all, rounded up to fill --epochs; paper 10,000, authors' code 2,500."
+    )
     epochs: int = Field(20, ge=1, description="Rows of metrics.csv among which the steps are divided.")
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate of SGD; times 0.1 after each quarter.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")

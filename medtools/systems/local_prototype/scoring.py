@@ -30,6 +30,8 @@ DICE_COLUMNS = ("id", "organ", "group", "dice")
 _DIFFERENCE_COLUMNS = ("level", "this_run", "other_run", "difference", "ci_low", "ci_high", "p_wilcoxon", "n")
 _PUBLISHED_COLUMNS = ("liver", "spleen", "kidney", "psoas")
 _SHOWN = 4
+_BADLY, _WELL = 0.4, 0.6
+MISALIGNED = "share_above_0.6_where_alignment_below_0.4"
 
 Rows = list[dict[str, Any]]
 
@@ -42,6 +44,8 @@ def run(job: Job) -> None:
     rows = dice_rows(folder, queries, organs)
     _write(job, "dice.tsv", DICE_COLUMNS, rows)
     scores = scores_of(rows, seed=job.seed, resamples=job.params.resamples)
+    columns, pairs = read_tsv(folder / PAIRS)
+    scores += misaligned_scores(pairs, seed=job.seed, resamples=job.params.resamples)
     _write(job, "scores.tsv", SCORE_COLUMNS, score_rows(scores))
     if job.params.published != "none":
         _write(job, "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published(job.params.published)))
@@ -49,7 +53,6 @@ def run(job: Job) -> None:
         other = dice_rows(job.params.against, queries, organs)
         found = difference_rows(rows, other, job.params.against, seed=job.seed, resamples=job.params.resamples)
         _write(job, "difference.tsv", _DIFFERENCE_COLUMNS, found)
-    columns, pairs = read_tsv(folder / PAIRS)
     _write(job, "alignment.tsv", columns, pairs)
     figures = {"dice": dice_figure(rows), "overlays": overlay_figure(overlays(folder, queries, organs))}
     if pairs:
@@ -117,6 +120,27 @@ def scores_of(rows: Rows, *, seed: int, resamples: int) -> list[Score]:
         subjects, found = np.array(list(values)), np.array(list(values.values()))
         low, high = bootstrap(partial(_mean_of, found), subjects, seed=seed, resamples=resamples)
         scores.append(Score("dice", level, float(found.mean()), low, high, len(found)))
+    return scores
+
+
+def misaligned_scores(pairs: Sequence[Mapping[str, Any]], *, seed: int, resamples: int) -> list[Score]:
+    """Return per organ the share of slices segmented well (Dice above 0.6) among those badly aligned (below 0.4).
+
+    The paper's study of misalignment (Figure 3, right); organs of which no pair is badly aligned are left out.
+
+    Parameters
+    ----------
+    pairs : sequence of mapping
+        Rows of `alignment.tsv`: id, organ, alignment_dice, segmentation_dice.
+    """
+    scores = []
+    for organ in dict.fromkeys(row["organ"] for row in pairs):
+        chosen = [row for row in pairs if row["organ"] == organ and float(row["alignment_dice"]) < _BADLY]
+        if chosen:
+            values = np.array([float(row["segmentation_dice"]) > _WELL for row in chosen], dtype=np.float64)
+            subjects = np.array([row["id"] for row in chosen])
+            low, high = bootstrap(partial(_mean_of, values), subjects, seed=seed, resamples=resamples)
+            scores.append(Score(MISALIGNED, organ, float(values.mean()), low, high, len(values)))
     return scores
 
 

@@ -102,7 +102,13 @@ def segment_organ(
 def mean_dice(
     network: LocalPrototypeNetwork, supports: Sequence[Stack], queries: Sequence[Stack], organs: Sequence[Organ]
 ) -> float:
-    """Return the mean Dice over queries and organs that both sides show, by the paper's protocol."""
+    """Return the mean Dice over queries and organs that both sides show, by the paper's protocol.
+
+    Raises
+    ------
+    InputError
+        There are none: nothing to choose an epoch by.
+    """
     found = []
     for organ in organs:
         if any(organ_range(stack.mask(organ)) is None for stack in supports):
@@ -114,7 +120,10 @@ def mean_dice(
             segmented = segment_organ(network, supports, query, organ, slices)
             part = slice(slices.first, slices.last + 1)
             found.append(smoothed_dice(query.mask(organ)[part], segmented.mask[part]))
-    return float(np.mean(found)) if found else 0.0
+    if not found:
+        names = ", ".join(organ.name for organ in organs)
+        raise InputError("--select", f"no query shows what the support shows of {names}", "use --select last")
+    return float(np.mean(found))
 
 
 def pair_dice(support: Stack, query: Stack, organ: Organ, segmented: Segmented) -> list[dict[str, float]]:
