@@ -336,3 +336,9 @@ def organ_table(folder: Path) -> Any:
     from medtools.systems.local_prototype.slices import read_organs
 
     return read_organs(folder / "organs.tsv")
+
+
+def read_heart(folder: Path) -> Any:
+    from medtools.preprocess.spect.heart import read_hearts
+
+    return read_hearts([folder / "manifest.tsv"], crop=16)

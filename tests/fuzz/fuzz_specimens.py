@@ -284,3 +284,21 @@ def scintigram() -> dict[str, bytes]:
     counts = np.random.default_rng(0).integers(0, 200, (2, 32, 8)).astype(np.uint16)
     views = ("anterior", "posterior")
     return written(by=lambda folder: write_nm(folder / "scan.dcm", counts, views, 2.26, name="made"))
+
+
+def heart() -> dict[str, bytes]:
+    """A study of cardiac SPECT: volume, label map, landmarks and the manifest that names a slice."""
+    import nibabel as nib
+
+    rng = np.random.default_rng(0)
+    labels = np.zeros((20, 18, 3), dtype=np.uint8)
+    labels[4:12, 4:12, 1], labels[6:9, 6:9, 1], labels[14:18, 2:6, 1] = 2, 1, 3
+    counts = rng.integers(0, 50, labels.shape).astype(np.int16)
+    files = {
+        name: gzip.compress(nib.Nifti1Image(data, np.diag([4.0, 4.0, 4.0, 1.0])).to_bytes(), 1, mtime=0)
+        for name, data in (("a_spect.nii.gz", counts), ("a_dseg.nii.gz", labels))
+    }
+    points = b"subject,name,row,col\nsub-01,apex,5.5,7\nsub-01,liver,15,3.25\nsub-02,apex,1,1\n"
+    row = "a\tsub-01\ta_spect.nii.gz\ta_dseg.nii.gz\ta_landmarks.csv\t1\n"
+    header = "id\tsubject\timage\tlabels\tlandmarks\tslice\n"
+    return files | {"a_landmarks.csv": points, "manifest.tsv": (header + row).encode()}
