@@ -206,3 +206,14 @@ def test_two_masks_never_share_a_folder(tmp_path):
 
     assert outcome.code == 2
     assert "the folder of a_annotations would hold two scans" in outcome.err
+
+
+def test_scans_without_an_annotation_are_left_out_of_its_row_only(tmp_path):
+    (tmp_path / "mask.nii.gz").touch()
+    header, row = "id\tsubject\tinfection\tannotation\tlobes\n", "a\ta\tmask.nii.gz\tn/a\tmask.nii.gz\n"
+    (tmp_path / "manifest.tsv").write_text(header + row)
+
+    outcome = call("reproduce", "covid-severity", tmp_path / "manifest.tsv", "--out", tmp_path / "out")
+
+    assert outcome.code == 2
+    assert "no scan has a file in column 'annotation'" in outcome.err

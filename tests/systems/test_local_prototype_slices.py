@@ -18,7 +18,15 @@ from medtools.systems.local_prototype.protocol import SliceRange, chunks, organ_
 from medtools.systems.local_prototype.scoring import by_level, misaligned_scores, published
 from medtools.systems.local_prototype.segmentation import mean_dice as mean_dice_of
 from medtools.systems.local_prototype.segmentation import segment_organ
-from medtools.systems.local_prototype.slices import SliceGrid, Stack, back_to_slices, masks_at, stretch
+from medtools.systems.local_prototype.slices import (
+    SliceGrid,
+    Stack,
+    back_to_slices,
+    masks_at,
+    read_stack,
+    stretch,
+    write_stack,
+)
 
 
 def stack(image_size=64, seed=0, slices=3, **changes):
@@ -183,7 +191,8 @@ def test_well_segmented_slices_are_counted_among_badly_aligned_ones():
 
     (found,) = misaligned_scores(pairs, seed=0, resamples=100)
 
-    assert (found.level, found.value, found.n) == ("liver", pytest.approx(2 / 3), 3)
+    assert (found.metric, found.level) == ("share above 0.6", "liver, alignment below 0.4")
+    assert (found.value, found.n) == (pytest.approx(2 / 3), 3)
 
 
 def test_nothing_to_choose_an_epoch_by_is_said():
@@ -192,6 +201,21 @@ def test_nothing_to_choose_an_epoch_by_is_said():
 
     with pytest.raises(InputError, match="no query shows what the support shows of liver"):
         mean_dice_of(LocalPrototypeNetwork("intensity", size=64), [bare], [query], [MADE[0]])
+
+
+def test_a_prepared_query_whose_grid_does_not_fit_its_slices_is_refused(tmp_path):
+    query = stack()
+    write_stack(tmp_path / "query.npz", query.image, None, query.grid)
+    assert not read_stack(tmp_path / "query.npz", "q", "query").labels.any()
+    wide = SliceGrid.of((2**20, 2**20, 3), query.grid.affine)
+    for grid in (SliceGrid.of((64, 64, 4), query.grid.affine), wide):
+        write_stack(tmp_path / "query.npz", query.image, None, grid)
+
+        with pytest.raises(InputError, match="3 slices on a grid of"):
+            read_stack(tmp_path / "query.npz", "q", "query")
+    write_stack(tmp_path / "query.npz", query.image, None, query.grid)
+    with pytest.raises(InputError, match="holds no prepared volume"):
+        read_stack(tmp_path / "query.npz", "q", "support")
 
 
 def test_a_mask_of_other_values_is_refused():

@@ -62,11 +62,17 @@ def run(job: Job) -> None:
 def reproduce(job: Job) -> None:
     """Make the paper's tables: scores from the method's masks and from the data set's annotations, beside its own."""
     column = job.params.annotation
-    manifest, kind = _manifest(job, ("infection", column))
+    manifest, kind = _manifest(job, ("infection",), (column,))
+    without = sum(column not in row.paths for row in manifest.rows)
+    if without == len(manifest.rows):
+        raise InputError(manifest.path, f"no scan has a file in column {column!r}", "name the masks by --annotation")
+    if without:
+        LOGGER.warning("%d of %d scans have no annotation and are left out of its row", without, len(manifest.rows))
     tasks = [
         _Task(row, source, row.paths[name], kind, row.paths[kind])
         for source, name in ((PROPOSED, "infection"), (ANNOTATIONS, column))
         for row in manifest.rows
+        if name in row.paths
     ]
     rows = _score_all(job, tasks)
     if rows is None:
@@ -78,7 +84,7 @@ def reproduce(job: Job) -> None:
     _evaluate(job, manifest, by_source, grades)
 
 
-def _manifest(job: Job, needed: tuple[str, ...]) -> tuple[Manifest, str]:
+def _manifest(job: Job, needed: tuple[str, ...], optional: tuple[str, ...] = ()) -> tuple[Manifest, str]:
     if len(job.inputs) != 1:
         raise InputError("INPUT", f"{len(job.inputs)} given, expected one manifest")
     path = job.inputs[0] / "manifest.tsv" if job.inputs[0].is_dir() else job.inputs[0]
@@ -86,7 +92,7 @@ def _manifest(job: Job, needed: tuple[str, ...]) -> tuple[Manifest, str]:
     kind = next((name for name in ("lobes", "lungs") if name in columns), None)
     if kind is None:
         raise InputError(path, "no column 'lobes'", "give the manifest that `medtools infer covid-severity` wrote")
-    return read_manifest(path, (*needed, kind)), kind
+    return read_manifest(path, (*needed, kind), optional), kind
 
 
 def _score_all(job: Job, tasks: Sequence[_Task]) -> list[dict[str, Any]] | None:

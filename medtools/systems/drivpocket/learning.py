@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medtools.core.errors import InputError
@@ -191,7 +192,9 @@ class CandidateBatches(DatasetBatches):
         """Return a digest of the candidates, their labels and cavities, and the atoms of their proteins."""
         examples: Sequence[Example] = self.dataset.examples  # type: ignore[attr-defined]
         proteins: Sequence[Atoms] = self.dataset.proteins  # type: ignore[attr-defined]
-        parts = [(f"{i} {e.protein} {e.label}", e.centre) for i, e in enumerate(examples)]
+        parts: list[tuple[str, NDArray[Any]]] = [
+            (f"{i} {e.protein} {e.label}", e.centre) for i, e in enumerate(examples)
+        ]
         parts += [(f"cavity {i}", e.cavity) for i, e in enumerate(examples) if e.cavity is not None]
         for number in sorted({e.protein for e in examples}):
             parts += [(f"xyz {number}", proteins[number].xyz), (f"types {number}", proteins[number].channels)]

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 TRAIN, QUERIES = 8, 4
 """Size of the made cohort unless asked otherwise."""
 
-PATH_COLUMNS = ("image", "labels")
-"""Columns of a manifest that name files."""
+PATH_COLUMNS, OPTIONAL_PATHS = ("image",), ("labels",)
+"""Columns of a manifest that name files; a query may be without a label map."""
 
 HELD_OUT = ("liver", "spleen", "kidney", "psoas")
 """The paper's test classes: each is left out of one training, paired organs together."""

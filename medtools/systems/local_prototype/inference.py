@@ -25,7 +25,8 @@ from medtools.systems.local_prototype.params import InferParams
 from medtools.systems.local_prototype.protocol import SliceRange, organ_range
 from medtools.systems.local_prototype.segmentation import pair_dice, pair_slices, segment_organ
 from medtools.systems.local_prototype.slices import Stack, load_manifest, load_part, masks_at, named
-from medtools.training.checkpoint import load_checkpoint, load_into
+from medtools.training.checkpoint import load_into
+from medtools.training.runs import read_model
 
 PREDICTIONS, PAIRS, PROTOTYPES = "predictions.tsv", "pairs.tsv", "prototypes.npz"
 _PREDICTION_COLUMNS = ("id", "organ", "support", "first", "last", "voxels", "volume_ml", "mask")
@@ -95,9 +96,7 @@ def load_networks(folder: Path, device: str, changes: Mapping[str, Any]) -> list
         raise InputError(folder, "holds no finished fold", "run `medtools train local-prototype` first")
     found = []
     for path in paths:
-        checkpoint = load_checkpoint(path)
-        if checkpoint.params.get("system") != SYSTEM:
-            raise InputError(path, f"is a model of {checkpoint.params.get('system')!r}", f"give one of {SYSTEM}")
+        checkpoint = read_model(path.parent, SYSTEM)
         network = build({**checkpoint.params, **changes})
         load_into(network, checkpoint.tensors)
         found.append((network.eval().to(resolve_device(device)), checkpoint.params))

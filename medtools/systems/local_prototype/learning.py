@@ -15,7 +15,7 @@ from medtools.core.errors import InputError
 from medtools.core.log import LOGGER
 from medtools.core.params import values_yaml
 from medtools.core.seeds import child_seed, generator, seeded
-from medtools.core.stage import Job, Sample
+from medtools.core.stage import Job
 from medtools.nn.resnet import load_torchvision
 from medtools.systems.local_prototype.cohort import Organ, fold_word
 from medtools.systems.local_prototype.items import collect_items, episode_maker
@@ -25,6 +25,7 @@ from medtools.systems.local_prototype.segmentation import mean_dice
 from medtools.systems.local_prototype.slices import Stack, load_manifest, load_part, named
 from medtools.training.episodes import EpisodeBatches, EpisodeSampler
 from medtools.training.fit import Objective, Step, fit
+from medtools.training.runs import train_folds
 
 SYSTEM = "local-prototype"
 _PAPER_STEPS, _AUTHORS_STEPS, _AUTHORS_PIXELS = 10_000, 2_500, 10
@@ -44,16 +45,15 @@ def run(job: Job) -> None:
     write_text(job.out / "params.yaml", values_yaml(params))
     reads = (manifest.path, *(row.paths["slices"] for row in manifest.rows if row.get("split") == "train"))
     weights = (params.weights,) if params.weights else ()
-    samples = [Sample(name, (*reads, *weights), job.out / "folds" / name / "train.json") for name in folds]
 
-    def train(sample: Sample) -> Iterable[Path]:
-        group = folds[sample.id]
+    def train(name: str, _: Path) -> Iterable[Path]:
+        group = folds[name]
         stacks = load_part(manifest, "train")
         judge = load_part(manifest, "support", "query") if params.select == "test" else []
         held_out = named(organs, [group], "--held-out")
-        return _fit(job, sample.id, stacks, judge, train_organs[group], held_out)
+        return _fit(job, name, stacks, judge, train_organs[group], held_out)
 
-    job.for_each(samples, train, "folds")
+    train_folds(job, folds, (*reads, *weights), train)
 
 
 def training_organs(organs: Sequence[Organ], group: str, params: TrainParams) -> list[Organ]:

@@ -109,18 +109,9 @@ class ScoreParams(Params):
     predictions: Path = Field(description="Folder that `medtools infer` wrote.")
     against: Path | None = Field(None, description="Segmentations by another method, to compare with.")
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples of the intervals.")
-    published: Literal[
-        "none",
-        "ours",
-        "added-classes",
-        "panet",
-        "senet",
-        "alpha-1/16",
-        "alpha-1/8",
-        "alpha-1/4",
-        "alpha-1",
-        "no-overlap",
-    ] = Field("none", description="Row of the paper's Table 1 or of its ablation to set beside (VISCERAL only).")
+    published: PublishedRow = Field(
+        "none", description="Row of the paper's Table 1 or of its ablation to set beside (VISCERAL only)."
+    )
 
 
 class ExplainParams(Params):
@@ -130,3 +121,23 @@ class ExplainParams(Params):
     organ: str = Field("", description="Organ; default: the first held-out one.")
     query: str = Field("", description="Query volume; default: the first.")
     support: str = Field("", description="Support volume; default: split support.")
+
+
+class ReproduceParams(Params):
+    """The paper's rows for a cohort."""
+
+    rows: Names = Field(
+        ("ours", "added-classes", "panet", "copy-mask"),
+        description="Rows: ours, added-classes, panet (Table 1); copy-mask, intensity (nothing trained); alpha-1/16, "
+        "alpha-1/8, alpha-1/4, alpha-1, no-overlap (Figure 3, each trained so); vote-mean, vote-last, shots-5.",
+    )
+    held_out: Names = Field(HELD_OUT, description="As for `medtools train`.")
+    weights: Path | None = Field(None, description="As for `medtools train`.")
+    width: float = Field(1.0, gt=0, le=2, description="As for `medtools train`.")
+    temperature: float = Field(20.0, gt=0, description="As for `medtools train`.")
+    batch: int = Field(4, ge=1, description="As for `medtools train`.")
+    iterations: int | None = Field(None, ge=1, description="As for `medtools train`.")
+    epochs: int = Field(20, ge=1, description="As for `medtools train`.")
+    learning_rate: float = Field(1e-3, gt=0, description="As for `medtools train`.")
+    augment: bool = Field(True, description="As for `medtools train`.")
+    resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples of the intervals.")

@@ -15,7 +15,7 @@ from medtools.core.stage import Job, Sample
 from medtools.io.volumes import NIFTI_SUFFIXES, read_volume, stem
 from medtools.preprocess.ct.checks import as_labels
 from medtools.preprocess.ct.grid import SliceGrid
-from medtools.systems.local_prototype.cohort import GOLD, VISCERAL, Organ
+from medtools.systems.local_prototype.cohort import GOLD, OPTIONAL_PATHS, PATH_COLUMNS, VISCERAL, Organ
 from medtools.systems.local_prototype.slices import (
     ORGANS,
     make_organs,
@@ -118,7 +118,7 @@ def _source(job: Job) -> Path:
 
 
 def _from_manifest(job: Job, path: Path) -> tuple[list[Entry], tuple[Organ, ...]]:
-    manifest = read_manifest(path, ("image",))
+    manifest = read_manifest(path, PATH_COLUMNS, OPTIONAL_PATHS)
     parts = manifest.labels("split", ("train", "support", "query"))
     entries = [
         Entry(row.id, row.subject, row.paths["image"], _label_map(manifest, row, part), part)
@@ -135,18 +135,12 @@ def _from_manifest(job: Job, path: Path) -> tuple[list[Entry], tuple[Organ, ...]
 
 def _label_map(manifest: Manifest, row: Row, part: str) -> tuple[tuple[Organ | None, Path], ...]:
     """Return the label map of a row; only a query may be without one."""
-    text = row.get("labels")
-    if text is None:
-        if part == "query":
-            return ()
-        found = f"row {row.id!r} ({part}) has no file in column 'labels'"
-        raise InputError(manifest.path, found, "only queries may be without a label map")
-    path = manifest.path.parent / text
-    if not path.resolve().is_relative_to(manifest.path.parent.resolve()):
-        raise InputError(manifest.path, f"row {row.id!r}, column 'labels': {text} lies outside the manifest's folder")
-    if not path.exists():
-        raise InputError(manifest.path, f"row {row.id!r}, column 'labels': no such file {text}")
-    return ((None, path),)
+    if "labels" in row.paths:
+        return ((None, row.paths["labels"]),)
+    if part == "query":
+        return ()
+    found = f"row {row.id!r} ({part}) has no file in column 'labels'"
+    raise InputError(manifest.path, found, "only queries may be without a label map")
 
 
 def _one(job: Job, entry: Entry) -> Iterable[Path]:

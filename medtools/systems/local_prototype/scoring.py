@@ -31,7 +31,6 @@ _DIFFERENCE_COLUMNS = ("level", "this_run", "other_run", "difference", "ci_low",
 _PUBLISHED_COLUMNS = ("liver", "spleen", "kidney", "psoas")
 _SHOWN = 4
 _BADLY, _WELL = 0.4, 0.6
-MISALIGNED = "share_above_0.6_where_alignment_below_0.4"
 
 Rows = list[dict[str, Any]]
 
@@ -42,18 +41,19 @@ def run(job: Job) -> None:
     manifest, organs = load_manifest(job.inputs)
     queries = {stack.id: stack for stack in load_part(manifest, "query")}
     rows = dice_rows(folder, queries, organs)
-    _write(job, "dice.tsv", DICE_COLUMNS, rows)
+    job.wrote(write_tsv(job.out / "dice.tsv", DICE_COLUMNS, rows))
     scores = scores_of(rows, seed=job.seed, resamples=job.params.resamples)
     columns, pairs = read_tsv(folder / PAIRS)
     scores += misaligned_scores(pairs, seed=job.seed, resamples=job.params.resamples)
-    _write(job, "scores.tsv", SCORE_COLUMNS, score_rows(scores))
+    job.wrote(write_tsv(job.out / "scores.tsv", SCORE_COLUMNS, score_rows(scores)))
     if job.params.published != "none":
-        _write(job, "comparison.tsv", COMPARISON_COLUMNS, beside_published(scores, published(job.params.published)))
+        compared = beside_published(scores, published(job.params.published))
+        job.wrote(write_tsv(job.out / "comparison.tsv", COMPARISON_COLUMNS, compared))
     if job.params.against is not None:
         other = dice_rows(job.params.against, queries, organs)
         found = difference_rows(rows, other, job.params.against, seed=job.seed, resamples=job.params.resamples)
-        _write(job, "difference.tsv", _DIFFERENCE_COLUMNS, found)
-    _write(job, "alignment.tsv", columns, pairs)
+        job.wrote(write_tsv(job.out / "difference.tsv", _DIFFERENCE_COLUMNS, found))
+    job.wrote(write_tsv(job.out / "alignment.tsv", columns, pairs))
     figures = {"dice": dice_figure(rows), "overlays": overlay_figure(overlays(folder, queries, organs))}
     if pairs:
         figures["alignment"] = alignment_figure(pairs)
@@ -140,7 +140,8 @@ def misaligned_scores(pairs: Sequence[Mapping[str, Any]], *, seed: int, resample
             values = np.array([float(row["segmentation_dice"]) > _WELL for row in chosen], dtype=np.float64)
             subjects = np.array([row["id"] for row in chosen])
             low, high = bootstrap(partial(_mean_of, values), subjects, seed=seed, resamples=resamples)
-            scores.append(Score(MISALIGNED, organ, float(values.mean()), low, high, len(values)))
+            level = f"{organ}, alignment below {_BADLY}"
+            scores.append(Score(f"share above {_WELL}", level, float(values.mean()), low, high, len(values)))
     return scores
 
 
@@ -234,8 +235,3 @@ def _predictions(folder: Path) -> list[dict[str, str]]:
     if not {"id", "organ", "first", "last", "mask"} <= set(columns) or not rows:
         raise InputError(path, "is no table of segmentations", "run `medtools infer local-prototype` first")
     return rows
-
-
-def _write(job: Job, name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    write_tsv(job.out / name, columns, rows)
-    job.wrote(job.out / name)

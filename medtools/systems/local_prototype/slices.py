@@ -24,6 +24,7 @@ from medtools.systems.local_prototype.cohort import Organ
 ORGANS = "organs.tsv"
 ORGAN_COLUMNS = ("value", "name", "group")
 _KEYS = ("image", "affine", "shape")
+_WIDEST = 2**14
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,10 @@ def read_stack(path: Path, identifier: str, part: str) -> Stack:
     grid = SliceGrid.of(shape, arrays["affine"], str(path))
     if "labels" in arrays:
         return Stack(identifier, part, arrays["image"], arrays["labels"], grid)
-    nothing = np.zeros([shape[axis] for axis in grid.axes], dtype=np.uint8)
+    sizes = [shape[axis] for axis in grid.axes]
+    if sizes[0] != len(arrays["image"]) or not 0 < max(sizes[1:]) <= _WIDEST:
+        raise InputError(path, f"{len(arrays['image'])} slices on a grid of {shape}", "prepare it again")
+    nothing = np.zeros(sizes, dtype=np.uint8)
     return Stack(identifier, part, arrays["image"], nothing, grid, labelled=False)
 
 

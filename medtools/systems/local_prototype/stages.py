@@ -8,6 +8,7 @@ from medtools.systems.local_prototype.params import (
     ExplainParams,
     InferParams,
     PreprocessParams,
+    ReproduceParams,
     ScoreParams,
     TrainParams,
 )
@@ -73,5 +74,14 @@ STAGES = {
         reads=lazy(f"{_ROOM}.explanation", "reads"),
         inputs="The manifest of prepared slices.",
         example="medtools explain local-prototype slices/manifest.tsv --model run/ --organ liver --out explain/",
+    ),
+    "reproduce": Stage(
+        name="reproduce local-prototype",
+        summary="The rows of the paper's tables for a cohort: each trained, applied and scored by the stages above.",
+        params=ReproduceParams,
+        run=lazy(f"{_ROOM}.reproduction", "run"),
+        reads=lazy(f"{_ROOM}.reproduction", "reads"),
+        inputs="The manifest of prepared slices.",
+        example="medtools reproduce local-prototype slices/manifest.tsv --rows ours,panet,copy-mask --out tables/",
     ),
 }
