@@ -49,7 +49,7 @@ fuzz: env  ## Read 2,000 damaged files of every format.
 	OMP_NUM_THREADS=1 python tests/fuzz/fuzz_campaign.py --mutations 2000
 
 bench: env  ## Speed and memory against peers, side by side.
-	for name in homology training fmri ct protein workflow few_shot spect landmarks classification; do python benchmarks/$$name.py || exit 1; done
+	for name in homology training fmri ct protein workflow few_shot spect classification; do python benchmarks/$$name.py || exit 1; done
 
 clean:  ## Remove what the demo made.
 	rm -rf results logs

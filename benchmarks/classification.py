@@ -39,13 +39,13 @@ def bones(model: str, height: int, width: int, device: str) -> Step:
     import torch
 
     from medtools.core.devices import resolve_device
-    from medtools.systems.dspic.classification import network_of
+    from medtools.systems.dspic.classification import adam, network_of
     from medtools.systems.dspic.params import TrainParams
 
     where = resolve_device(device)
     network = network_of(TrainParams(model=model), (height, width)).to(where).train()
     images, targets = torch.rand((8, 1, height, width), device=where), torch.arange(8, device=where) % 3
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
+    optimiser = adam(network, 1e-4)
 
     def step() -> None:
         optimiser.zero_grad()

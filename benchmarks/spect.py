@@ -1,37 +1,29 @@
-"""Time and memory of the SPECT systems: one training step in the paper's configuration, and with given weights.
+"""Time and memory of the SPECT systems: steps of training, classification, a landmark search, a reconstruction.
 
-    python benchmarks/spect.py [--only NAME] [--out FILE.json]
+    python benchmarks/spect.py [--only NAME] [--device cpu] [--out FILE.json]
 
-Each case runs in a process of its own with one thread; CPU and wall seconds are those of a step (after one warm-up
-step), memory is the largest resident size of the process.
+On made crops and slices; see `cases.py` for how it is measured.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-Step = Callable[[], Any]
+from cases import Case, Step, main
+
 _CLASSES = 3
 
 
-def prototypes_episode(size: int, shot: int, query: int) -> Step:
+def prototypes_episode(size: int, shot: int, query: int, device: str) -> Step:
     """One training episode of spect-prototypes: forward, backward, Adam."""
     import torch
 
     from medtools.systems.spect_prototypes.model import PrototypeNetwork, episode_loss
 
-    network = PrototypeNetwork(size).train()
+    network = PrototypeNetwork(size).train().to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     made = torch.Generator().manual_seed(0)
-    support, queries = (torch.rand(_CLASSES, count, 64, 64, generator=made) for count in (shot, query))
+    support, queries = (torch.rand(_CLASSES, count, 64, 64, generator=made).to(device) for count in (shot, query))
 
     def step() -> None:
         optimiser.zero_grad()
@@ -42,15 +34,16 @@ def prototypes_episode(size: int, shot: int, query: int) -> Step:
     return step
 
 
-def prototypes_inference(size: int, crops: int) -> Step:
+def prototypes_inference(size: int, crops: int, device: str) -> Step:
     """Embedding of crops and their posterior by spect-prototypes."""
     import torch
 
     from medtools.systems.spect_prototypes.model import PrototypeNetwork, distances, log_posterior
 
-    network = PrototypeNetwork(size).eval()
+    network = PrototypeNetwork(size).eval().to(device)
     made = torch.Generator().manual_seed(0)
-    images, centres = torch.rand(crops, 64, 64, generator=made), torch.rand(_CLASSES, 512, generator=made)
+    images = torch.rand(crops, 64, 64, generator=made).to(device)
+    centres = torch.rand(_CLASSES, 512, generator=made).to(device)
 
     def step() -> None:
         with torch.no_grad():
@@ -59,64 +52,71 @@ def prototypes_inference(size: int, crops: int) -> Step:
     return step
 
 
-CASES: dict[str, tuple[Callable[[], Step], int]] = {
-    "spect-prototypes, 3-way 3-shot 6-query, 64 px: episode": (lambda: prototypes_episode(64, 3, 6), 3),
-    "spect-prototypes, 3-way 3-shot 6-query, 224 px (--weights): episode": (lambda: prototypes_episode(224, 3, 6), 1),
-    "spect-prototypes, 36 crops, 64 px: inference": (lambda: prototypes_inference(64, 36), 3),
-}
-"""Name to what makes the step, and how often it is repeated."""
-
-
-def peak_mib() -> int:
-    """Largest resident size of this program; `getrusage` would count the process it was forked from."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
-
-
-def run_case(name: str) -> None:
-    """Run one case in this process and print its figures as JSON."""
+def prnet_training(size: int, patch: int, width: int, device: str) -> Step:
+    """One training step: batch, forward, backward, Adam."""
+    import numpy as np
     import torch
 
-    torch.set_num_threads(1)
-    make, repeats = CASES[name]
-    step = make()
-    step()
-    cpu, wall = time.process_time(), time.monotonic()
-    for _ in range(repeats):
-        step()
-    figures = {
-        "cpu_seconds": round((time.process_time() - cpu) / repeats, 3),
-        "wall_seconds": round((time.monotonic() - wall) / repeats, 3),
-        "peak_mib": peak_mib(),
-    }
-    print(json.dumps(figures))
+    from medtools.core.devices import resolve_device
+    from medtools.preprocess.spect.simulate import cardiac_phantom
+    from medtools.systems.spect_prnet.model import PrNet, prnet_loss
+    from medtools.systems.spect_prnet.pairs import PairBatches
+    from medtools.systems.spect_prnet.patches import PatchSource
+
+    where = resolve_device(device)
+    source = PatchSource(cardiac_phantom(np.random.default_rng(0), size).image, patch)
+    reach = np.full(2, float(size))
+    data = PairBatches([source], np.ones((1, 2)), reach, pairs=8, steps=10, seed=0)
+    network = PrNet(patch, width=width).to(where)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+    limits = torch.from_numpy(reach).float()
+
+    def step() -> None:
+        pairs, _, offset = data.batch(0, 0)
+        first, second = (part.to(where) for part in pairs)
+        optimiser.zero_grad()
+        prnet_loss(network, (first, second), (first, second), offset.to(where), limits)["loss"].backward()
+        optimiser.step()
+        if where.type == "cuda":
+            torch.cuda.synchronize()
+
+    return step
 
 
-def measure(name: str) -> dict[str, Any]:
-    """Run one case in a process of its own."""
-    command = [sys.executable, __file__, "--case", name]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        return {"failed": done.stderr.strip().splitlines()[-1:]}
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def prnet_inference(size: int, patch: int, device: str, *, locate_in: int) -> Step:
+    """Five landmarks searched for in so many slices; 0: one slice rebuilt instead."""
+    import numpy as np
+
+    from medtools.core.devices import resolve_device
+    from medtools.preprocess.spect.heart import HeartSlice
+    from medtools.preprocess.spect.simulate import cardiac_phantom
+    from medtools.systems.spect_prnet.location import locate
+    from medtools.systems.spect_prnet.model import PrNet
+    from medtools.systems.spect_prnet.network import TrainedPrNet
+    from medtools.systems.spect_prnet.reconstruction import rebuild
+
+    trained = TrainedPrNet(PrNet(patch).eval().to(resolve_device(device)), {"reach": [size, size], "unit": "px"})
+    hearts = []
+    for number in range(locate_in + 1):
+        made = cardiac_phantom(np.random.default_rng(number), size)
+        name = f"sub-{number}"
+        hearts.append(HeartSlice(name, name, made.image, None, None, 0, (0, 0), dict(made.landmarks), ()))
+    if not locate_in:
+        return partial(rebuild, trained, hearts[0])
+    return partial(locate, trained, hearts[0], hearts[1:], draws=10, refine=1, fine=None, seed=0)
 
 
-def main() -> None:
-    """Measure what was asked for and print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--case", choices=CASES)
-    options = parser.parse_args()
-    if options.case:
-        run_case(options.case)
-        return
-    text = json.dumps({name: measure(name) for name in CASES if options.only in name}, indent=2)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
-
+CASES = {
+    "prototypes, 3-way 3-shot 6-query, 64 px: episode": Case(partial(prototypes_episode, 64, 3, 6)),
+    "prototypes, 3-way 3-shot 6-query, 224 px (--weights): episode": Case(partial(prototypes_episode, 224, 3, 6), 1),
+    "prototypes, 36 crops, 64 px: inference": Case(partial(prototypes_inference, 64, 36)),
+    # An epoch of the paper has 10 steps of 8 pairs, a training 50 epochs.
+    "prnet, paper, 64 px slice, patch 32: step": Case(partial(prnet_training, 64, 32, 16), 5, epoch=10),
+    "prnet, paper, 128 px slice, patch 64: step": Case(partial(prnet_training, 128, 64, 16), epoch=10),
+    "prnet, CPU preset (--width 8), patch 32: step": Case(partial(prnet_training, 64, 32, 8), 10, epoch=10),
+    "prnet, locate: 5 landmarks in 11 slices": Case(partial(prnet_inference, 64, 32, locate_in=11), 5),
+    "prnet, reconstruct: a slice of 64 px": Case(partial(prnet_inference, 64, 32, locate_in=0), 10),
+}
 
 if __name__ == "__main__":
-    main()
+    main(CASES, __file__, str(__doc__))

@@ -106,6 +106,36 @@ def write_manifest(path: str | Path, columns: Sequence[str], rows: Iterable[Mapp
     write_tsv(path, columns, relative)
 
 
+def file_below(table: Path, place: str, text: str) -> Path:
+    """Return what a cell of a table names, which has to lie in the table's folder or below (also through links).
+
+    Parameters
+    ----------
+    table : Path
+    place : str
+        Where in it, for messages, such as `line 3`.
+    text : str
+        The cell.
+
+    Raises
+    ------
+    InputError
+        It leads outside, is no usable path, or does not exist.
+    """
+    folder = table.parent.resolve()
+    try:
+        target = (folder / text).resolve()
+        exists = target.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a NUL character, a name too long
+        raise InputError(table, f"{place}: {text!r} is no path of a file") from error
+    if not target.is_relative_to(folder):
+        fix = "move the manifest above its files"
+        raise InputError(table, f"{place}: {text} lies outside the manifest's folder", fix)
+    if not exists:
+        raise InputError(table, f"{place}: no such file {text}")
+    return table.parent / text
+
+
 def safe_name(text: str) -> bool:
     """Tell whether `text` can name files: not empty, no path separator, no leading dot or dash, printable, not long."""
     return text[:1] not in ("", ".", "-") and text.isprintable() and not set(text) & set("/\\") and _is_short(text)
@@ -138,27 +168,8 @@ def _row(manifest: Path, cells: dict[str, str], path_columns: Sequence[str], opt
         if column not in present:
             raise InputError(manifest, f"row {identifier!r} has no file in column {column!r}")
     named = [*path_columns, *(column for column in optional if column in present)]
-    paths = {column: _inside(manifest, identifier, column, present[column]) for column in named}
+    paths = {c: file_below(manifest, f"row {identifier!r}, column {c!r}", present[c]) for c in named}
     return Row(identifier, subject, present, paths)
-
-
-def _inside(manifest: Path, identifier: str, column: str, text: str) -> Path:
-    """Resolve a path of the manifest, refusing whatever leaves its folder (also through links)."""
-    folder = manifest.parent.resolve()
-    try:
-        target = (folder / text).resolve()
-        exists = target.exists()
-    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a NUL character, a name too long
-        raise InputError(manifest, f"row {identifier!r}, column {column!r}: {text!r} is no path of a file") from error
-    if not target.is_relative_to(folder):
-        raise InputError(
-            manifest,
-            f"row {identifier!r}, column {column!r}: {text} lies outside the manifest's folder",
-            "move the manifest above its files",
-        )
-    if not exists:
-        raise InputError(manifest, f"row {identifier!r}, column {column!r}: no such file {text}")
-    return manifest.parent / text
 
 
 def _check_splits(manifest: Path, rows: Sequence[Row]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -153,11 +154,21 @@ def holds(path: Path, fingerprint: Fingerprint) -> bool:
 
 
 def drop(path: Path, root: Path) -> None:
-    """Remove a record that no longer holds with the outputs it names below `root`, lest they be taken for new ones."""
-    record = read_record(path)
+    """Remove a record that no longer holds with the outputs it names below `root`, lest they be taken for new ones.
+
+    Records among the outputs, of stages within this one, stay with what they name: those stages judge for themselves.
+    """
+    named = _outputs(path)
+    within = [output for output in named if output.suffix == ".json" and read_record(output) is not None]
+    kept = {*within, *(output for inner in within for output in _outputs(inner))}
     path.unlink(missing_ok=True)
-    named = [path.parent / entry["path"] for entry in (record or {}).get("outputs", [])]
-    remove([output for output in named if output.resolve().is_relative_to(root.resolve())])
+    below = [output for output in named if output.resolve().is_relative_to(root.resolve())]
+    remove([output for output in below if output not in kept])
+
+
+def _outputs(record: Path) -> list[Path]:
+    entries = (read_record(record) or {}).get("outputs", [])
+    return [Path(os.path.normpath(record.parent / entry["path"])) for entry in entries]
 
 
 def remove(paths: Iterable[Path]) -> None:

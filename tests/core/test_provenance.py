@@ -129,3 +129,22 @@ def test_the_hash_is_sha256(tmp_path):
 def test_an_unreadable_input_is_named(tmp_path):
     with pytest.raises(InputError, match="cannot be read: No such file"):
         provenance.hash_inputs([tmp_path / "none"])
+
+
+def test_dropping_a_record_leaves_stages_within_it_to_judge_for_themselves(made):
+    folder, fingerprint = made
+    path = folder / "out" / "outer.json"
+    inner = folder / "out" / "rows" / "train.json"
+    model, table = folder / "out" / "rows" / "model.ckpt", folder / "out" / "table.tsv"
+    for file in (model, table):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("made")
+    provenance.write_record(inner, fingerprint, [model], command=["medtools"])
+    provenance.write_record(path, fingerprint, [inner, model, table], command=["medtools"])
+
+    provenance.drop(path, folder / "out")
+
+    assert not path.exists()
+    assert not table.exists()
+    assert inner.exists()
+    assert model.exists()

@@ -108,6 +108,7 @@ def _all() -> Iterator[Format]:
     yield Format("picture .jpg", reads.one("x.jpg", lambda: made.picture("x.jpg", True)), reads.picture("x.jpg"), MIXED)
     yield Format("DICOM NM", made.scintigram, reads.read_scintigram, MIXED)
     yield Format("bone scans labels.csv", reads.bone_scans, reads.read_bone_scans, {"labels.csv": TEXT})
+    yield Format("LabelMe .json", reads.lesions, reads.read_lesions, NESTED)
     yield Format("cardiac SPECT tables", made.heart, reads.read_heart, {"manifest.tsv": TEXT, "a_landmarks.csv": TEXT})
     volume = (*BINARY, *[inside_gzip((*BINARY, _NIFTI1, _NIFTI1))] * 8)
     yield Format("cardiac SPECT volumes", made.heart, reads.read_heart,

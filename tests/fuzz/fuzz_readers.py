@@ -342,3 +342,19 @@ def read_heart(folder: Path) -> Any:
     from medtools.preprocess.spect.heart import read_hearts
 
     return read_hearts([folder / "manifest.tsv"], crop=16)
+
+
+def lesions() -> Folder:
+    corners = [[2.0, 3.0], [9.0, 3.0], [6.0, 12.0]]
+    shapes = [
+        {"label": "metastasis", "points": corners, "group_id": None, "shape_type": "polygon", "flags": {}},
+        {"label": "", "points": [[8, 8], [10, 8]], "group_id": None, "shape_type": "circle", "flags": {}},
+    ]
+    about = {"version": "5.0.0", "flags": {}, "imagePath": "a.png", "imageData": None}
+    return {"a.json": made.as_json(about | {"shapes": shapes, "imageHeight": 24, "imageWidth": 16})}
+
+
+def read_lesions(folder: Path) -> Any:
+    from medtools.io.labelme import mask_for
+
+    return mask_for(folder / "a.json", (24, 16))

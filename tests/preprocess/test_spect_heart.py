@@ -98,6 +98,18 @@ def test_the_order_of_the_axes_in_the_file_does_not_matter(tmp_path, order, flip
     assert open_volume(found.labels).data[tuple(int(v) for v in second.voxel(row, column))] == 1
 
 
+def test_a_label_map_stored_from_the_other_end_lies_on_its_image(tmp_path):
+    study(tmp_path / "a")
+    found = study(tmp_path / "b")
+    _, labels = heart_volume()
+    upwards = RAS.copy()
+    upwards[2, 2], upwards[2, 3] = -RAS[2, 2], RAS[2, 2] * 5
+    write_volume(found.labels, labels[:, :, ::-1], upwards)
+    (first,), (second,) = (read_hearts([tmp_path / name], crop=20) for name in "ab")
+    assert second.slice == first.slice == 3
+    assert (second.labels == first.labels).all()
+
+
 def test_rows_run_from_the_front_and_columns_from_the_patients_right(tmp_path):
     volume, labels = heart_volume()
     volume[:] = 1

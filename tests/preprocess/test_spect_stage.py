@@ -223,7 +223,7 @@ def test_an_annotation_that_is_missing_or_belongs_to_several_views_is_refused(tm
     (source / "a.json").rename(source / "c.json")
     missing = call("preprocess", "spect", source, "--out", tmp_path / "o")
     assert missing.code == 2
-    assert "line 2: no such file 'a.json'" in missing.err
+    assert "line 2: no such file a.json" in missing.err
     write_nm(source / "a.dcm", COUNTS, ("anterior", "posterior"), 2.0, name="p")
     (source / "c.json").rename(source / "a.json")
     done = call("preprocess", "spect", source, "--out", tmp_path / "o")

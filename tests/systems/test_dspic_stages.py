@@ -1,6 +1,7 @@
 """From demo to scores and pictures through the command line (card 33, checks 8 and 13)."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from medtools.systems.dspic.cohort import D1, TARGETS, fold_names, sample_ids
 from medtools.systems.dspic.data import Scans, simple_features
 from medtools.systems.dspic.params import ReproduceParams, TrainParams
 from medtools.systems.dspic.phantom import draw_patient, draw_view
-from medtools.systems.dspic.reproduction import ROWS, settings_of
+from medtools.systems.dspic.reproduction import ROWS, lend_gans, settings_of
 from medtools.training.predictions import read_fold
 
 SIZE = ("--height", "128", "--width", "32")
@@ -158,8 +159,6 @@ def test_the_threshold_is_chosen_on_validation_images_where_none_is_given(folder
 def test_a_real_bone_scan_goes_through_preprocessing_and_inference(folder, name):
     """One whole-body scan in three encodings: the first two come with pydicom, the lossless one with pydicom-data."""
     real = get_testdata_file(f"{name}.dcm", download=False)
-    if real is None and name == "JPEG-LL":
-        pytest.skip("the package pydicom-data is not installed")
     frames = read_planar(real).frames
     assert frames.shape == (1, 1024, 256)
     if name == "JPEG-LL":
@@ -260,6 +259,20 @@ def test_every_row_of_the_papers_tables_can_be_named():
     } <= ROWS.keys()
     settings = settings_of(check(ReproduceParams, {}), "am-no-pools-d2", "paper")
     assert (settings.pools, settings.augment, settings.split, settings.epochs) == (False, "geometry", "paper", 300)
+
+
+def test_a_finished_gan_is_lent_to_other_rows_of_its_division(tmp_path):
+    job = SimpleNamespace(out=tmp_path)
+    for row, finished in (("am-d3-patient", False), ("rm-d3-patient", True), ("rm-d3-paper", True)):
+        inner = tmp_path / "runs" / row / ("gan" if row.endswith("paper") else "folds/r1f1/gan") / "M"
+        inner.mkdir(parents=True)
+        (inner / ("model.ckpt" if finished else "resume.ckpt")).write_text(row)
+    for split, inner in (("patient", "folds/r1f1/gan"), ("paper", "gan")):
+        out = tmp_path / "runs" / f"none-d3-{split}"
+        lend_gans(job, out, split)
+        assert (out / inner / "M/model.ckpt").read_text() == f"rm-d3-{split}"
+    lend_gans(job, tmp_path / "runs/am-d3-patient", "patient")  # what a killed training left is not replaced
+    assert not (tmp_path / "runs/am-d3-patient/folds/r1f1/gan/M/model.ckpt").exists()
 
 
 def test_a_gan_learns_from_training_patients_only(folder):

@@ -15,10 +15,8 @@ from medtools.preprocess.spect.studies import read_landmarks
 from medtools.systems.spect_prnet import learning
 from medtools.systems.spect_prnet.cohort import find_samples, sample_ids
 from medtools.systems.spect_prnet.params import TrainParams
-from medtools.systems.spect_prnet.reconstruction import quality, write_back
-from medtools.systems.spect_prnet.scoring import mean_score
 from medtools.systems.spect_prnet.stages import STAGES
-from medtools.training.checkpoint import read_params
+from medtools.training.checkpoint import load_checkpoint, read_params
 from medtools.training.history import read_history
 
 SHORT = ("--epochs", "2", "--iterations", "2", "--pairs", "2", "--width", "2", "--no-curves")
@@ -128,8 +126,6 @@ def test_a_training_that_is_stopped_and_called_again_gives_the_same_bytes(studie
 
 
 def read_weights(run):
-    from medtools.training.checkpoint import load_checkpoint
-
     return {name: tensor.numpy().tobytes() for name, tensor in load_checkpoint(run / "model.ckpt").tensors.items()}
 
 
@@ -245,40 +241,6 @@ def test_reconstructions_lie_in_their_files_own_grid(studies, trained, tmp_path)
         assert float(row["psnr_db"]) == pytest.approx(-10 * math.log10(float(row["mse"])), rel=1e-4)
 
 
-@pytest.mark.parametrize("axes", ["LPS", "RAS", "SLP"])
-@pytest.mark.parametrize("crop", [None, 24, 80])
-def test_a_slice_goes_back_to_its_place_whatever_the_order_of_axes(tmp_path, axes, crop):
-    rng = np.random.default_rng(0)
-    data, labels = rng.random((40, 32, 5)).astype(np.float32), np.zeros((40, 32, 5), dtype=np.uint8)
-    labels[25:35, 4:12, 3] = 2
-    turn = nib.orientations.axcodes2ornt(tuple(axes))
-    folder = tmp_path / "sub-1" / "spect"
-    for name, values in (("spect", data), ("dseg", labels)):
-        image = nib.Nifti1Image(values, np.diag([-2.0, -3.0, 4.0, 1.0]))
-        turned = image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), turn))
-        write_volume(folder / f"sub-1_{name}.nii.gz", np.asarray(turned.dataobj), turned.affine)
-    heart = read_hearts([tmp_path], crop=crop)[0]
-
-    found = nib.load(write_back(heart, heart.image, tmp_path))
-    given = nib.load(folder / "sub-1_spect.nii.gz")
-
-    assert np.array_equal(found.affine, given.affine)
-    values, original = np.asarray(found.dataobj), given.get_fdata()
-    low, high = data[:, :, 3].min(), data[:, :, 3].max()
-    inside = values != 0
-    assert np.allclose(values[inside], ((original - low) / (high - low))[inside], atol=1e-6)
-    # Of the heart's centre, (29.5, 7.5), twelve pixels to each side are cut out, as far as there are any.
-    assert inside.sum() == pytest.approx(22 * 20 if crop == 24 else 40 * 32, abs=1)
-    assert inside[np.asarray(nib.load(folder / "sub-1_dseg.nii.gz").dataobj) > 0].all()
-
-
-def test_quality_of_an_exact_reconstruction_is_perfect():
-    image = np.random.default_rng(0).random((32, 32)).astype(np.float32)
-
-    assert quality(image, image) == {"mse": 0.0, "psnr_db": math.inf, "ssim": 1.0}
-    assert quality(image, np.clip(image + 0.1, 0, 2))["psnr_db"] == pytest.approx(20, abs=1e-3)
-
-
 # Scores.
 
 
@@ -323,16 +285,6 @@ def test_the_published_loss_stands_beside_ours_without_a_unit(scored):
     rows = rows_of(scored / "comparison.tsv")
 
     assert [(row["metric"], row["published"]) for row in rows] == [("loss", "1.395")]
-
-
-def test_intervals_are_over_subjects_and_one_subject_has_none():
-    numbers = np.array([1.0, 1.0, 3.0, 3.0])
-
-    two = mean_score("x", numbers, ["a", "a", "b", "b"], seed=0, resamples=500)
-    one = mean_score("x", numbers, ["a"] * 4, seed=0, resamples=500)
-
-    assert (two.value, two.ci_low, two.ci_high) == (2, 1, 3)
-    assert (one.ci_low, one.ci_high) == (None, None)
 
 
 def test_the_table_has_networks_and_baselines_and_what_is_finished_is_not_trained_again(studies, tmp_path):

@@ -268,6 +268,19 @@ def test_disguised_crops_are_turned_and_moved_but_keep_their_shape():
     assert np.ptp(places, axis=0).min() > 8
 
 
+def test_disguised_crops_of_a_long_tissue_stay_on_the_canvas():
+    rows, columns = np.mgrid[:64, :64] - 31.5
+    mask = (np.abs(rows - columns) <= 6) & (np.abs(rows + columns) <= 20)  # a bar aslant: turns differ by their sense
+
+    def elongation(places):
+        lengths = np.linalg.svd(places - places.mean(axis=0), compute_uv=False)
+        return lengths[0] / lengths[1]
+
+    for seed in range(60):
+        _, found = disguised(np.ones((64, 64), dtype=np.float32), mask, np.random.default_rng(seed))
+        assert elongation(np.argwhere(found)) == pytest.approx(elongation(np.argwhere(mask)), rel=0.08)
+
+
 def test_shifted_crops_move_whole_within_ten_pixels():
     image, mask = ring()
     moves = []

@@ -4,7 +4,7 @@
 rule prnet_train:
     input:
         manifest=manifest,
-        files=prnet_files,
+        files=all_files,
     output:
         model="results/{dataset}/prnet/train/model.ckpt",
         metrics="results/{dataset}/prnet/train/metrics.csv",
@@ -32,7 +32,7 @@ rule prnet_train:
 rule prnet_locate:
     input:
         manifest=manifest,
-        files=prnet_files,
+        files=all_files,
         model="results/{dataset}/prnet/train/model.ckpt",
     output:
         record="results/{dataset}/prnet/landmarks/locate.json",
@@ -64,7 +64,7 @@ rule prnet_locate:
 rule prnet_reconstruct:
     input:
         manifest=manifest,
-        files=prnet_files,
+        files=all_files,
         model="results/{dataset}/prnet/train/model.ckpt",
     output:
         record="results/{dataset}/prnet/reconstruction/reconstruct.json",
@@ -95,7 +95,7 @@ rule prnet_reconstruct:
 rule prnet_score:
     input:
         manifest=manifest,
-        files=prnet_files,
+        files=all_files,
         model="results/{dataset}/prnet/train/model.ckpt",
         metrics="results/{dataset}/prnet/train/metrics.csv",
         landmarks="results/{dataset}/prnet/landmarks/landmarks.tsv",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medtools.core.errors import InputError
-from medtools.core.manifest import Manifest
+from medtools.core.manifest import Manifest, file_below
 from medtools.io.guard import printable
 from medtools.io.images import read_image
 from medtools.io.labelme import mask_for
@@ -31,14 +31,9 @@ def named_file(table: Path, place: str, text: str | None) -> Path | None:
     Raises
     ------
     InputError
-        No such file there.
+        As `file_below`.
     """
-    if not text:
-        return None
-    file = table.parent / text
-    if not file.resolve().is_relative_to(table.parent.resolve()) or not file.is_file():
-        raise InputError(printable(table), f"{place}: no such file {text!r}", "name files in this folder or below")
-    return file
+    return file_below(table, place, text) if text else None
 
 
 def lesion_files(manifest: Manifest) -> dict[str, Path]:

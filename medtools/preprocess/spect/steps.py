@@ -6,8 +6,6 @@ Beside an image stand its pixel spacing (`ID.json`, where the scan says it) and 
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,10 +25,11 @@ from medtools.core.provenance import read_record
 from medtools.core.stage import Job, Sample
 from medtools.io.dicom_image import SUFFIXES as DICOM_SUFFIXES
 from medtools.io.dicom_image import is_dicom, read_planar
-from medtools.io.guard import printable, read_text
+from medtools.io.guard import printable
 from medtools.io.images import SUFFIXES as PICTURE_SUFFIXES
 from medtools.io.images import read_image, write_image
 from medtools.io.nifti import open_volume
+from medtools.io.text import read_rows
 from medtools.io.volumes import NIFTI_SUFFIXES
 from medtools.preprocess.spect.figures import Shown, scans_figure
 from medtools.preprocess.spect.lesions import LESIONS, drawn_mask, named_file, read_mask
@@ -203,7 +202,7 @@ def _of_input(path: Path) -> list[Scan]:
 
 def _of_labels(path: Path) -> list[Scan]:
     """Read `labels.csv`: patient, view, file, label and, where lesions are outlined, lesions."""
-    rows = list(csv.DictReader(io.StringIO(read_text(path))))
+    rows = read_rows(path, ",", padded=True)
     if not rows or not {"patient", "view", "file", "label"} <= set(rows[0]):
         raise InputError(printable(path), "expected the columns patient, view, file and label")
     scans = []
@@ -211,7 +210,7 @@ def _of_labels(path: Path) -> list[Scan]:
         file = named_file(path, f"line {number}", row["file"])
         if not row["patient"] or file is None:
             raise InputError(printable(path), f"line {number}: no patient, or no file")
-        cells = {"label": row["label"].replace("&", ""), "view": (row["view"] or "").lower()}
+        cells = {"label": row["label"].replace("&", ""), "view": row["view"].lower()}
         cells = {key: value for key, value in cells.items() if value}
         lesions = named_file(path, f"line {number}", row.get(LESIONS))
         scans.append(Scan(_named(file).id, row["patient"], file, cells, lesions))

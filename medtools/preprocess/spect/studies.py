@@ -22,6 +22,7 @@ Point = tuple[float, float]
 CARRIED = ("split", "site", "group")
 """Columns of a manifest that describe a subject, for later stages."""
 
+_DIGITS = 10
 _SUFFIXES = (*VOLUME_SUFFIXES, *PICTURE_SUFFIXES, *DICOM_SUFFIXES)
 _SUBJECT = re.compile(r"(sub-[A-Za-z0-9]+)")
 
@@ -116,27 +117,18 @@ def _studies_of(path: Path) -> list[Study]:
 
 
 def _of_manifest(path: Path) -> list[Study]:
-    manifest = read_manifest(path, ("image",))
+    manifest = read_manifest(path, ("image",), ("labels", "landmarks"))
     studies = []
     for row in manifest.rows:
-        labels, landmarks = (_optional(path, row.id, column, row.get(column)) for column in ("labels", "landmarks"))
+        labels, landmarks = row.paths.get("labels"), row.paths.get("landmarks")
         text = row.get("slice")
-        if text is not None and not text.isdigit():
-            raise InputError(path, f"row {row.id!r}, column 'slice': {text!r} is no number of a slice", "count from 0")
+        if text is not None and not (text.isdecimal() and len(text) < _DIGITS):
+            found = f"row {row.id!r}, column 'slice': {printable(text[:20])!r} is no number of a slice"
+            raise InputError(path, found, "count from 0")
         number = int(text) if text is not None else None
         cells = {column: row.cells[column] for column in CARRIED if column in row.cells}
         studies.append(Study(row.id, row.subject, row.paths["image"], labels, landmarks, number, cells))
     return studies
-
-
-def _optional(manifest: Path, row: str, column: str, text: str | None) -> Path | None:
-    """Resolve a cell that may be empty; like every path of a manifest it stays in the manifest's folder."""
-    if text is None:
-        return None
-    target = manifest.parent / text
-    if not target.resolve().is_relative_to(manifest.parent.resolve()) or not target.is_file():
-        raise InputError(manifest, f"row {row!r}, column {column!r}: no such file {text} in the manifest's folder")
-    return target
 
 
 def _bids_stem(path: Path) -> str | None:

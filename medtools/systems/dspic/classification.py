@@ -24,7 +24,7 @@ from medtools.io import image_cohort
 from medtools.nn.summary import size_of
 from medtools.systems.dspic import data
 from medtools.systems.dspic.augmentation import enlarged, gan_files
-from medtools.systems.dspic.cohort import CLASSES, SETS, VALIDATION
+from medtools.systems.dspic.cohort import CLASSES, CLASSICAL, SETS, VALIDATION
 from medtools.systems.dspic.data import Scans
 from medtools.systems.dspic.model import COMPARATORS, Classifier, build, dspic_plan
 from medtools.systems.dspic.params import NetworkParams, TrainParams
@@ -36,7 +36,6 @@ from medtools.training.predictions import TABLE, write_predictions
 from medtools.training.runs import FINAL, fold_name, train_folds
 from medtools.training.splits import SPLIT_COLUMNS, Split, everyone, holdout, split_rows, stratified_folds
 
-CLASSICAL = ("logistic-regression", "majority")
 _ADAM_EPS = 1e-7  # TensorFlow 2.0
 _ADDED = {"dspic-am": "attention", "dspic-rm": "residual", "dspic": "none"}
 _BYTES_PER_PIXEL_AND_IMAGE = 250  # activations and gradients in training; measured: 2,090 MiB in all at 8 x 1024 x 256

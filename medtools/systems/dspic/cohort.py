@@ -29,6 +29,9 @@ TARGETS = {
 }
 """Images of D_2 and D_3."""
 
+CLASSICAL = ("logistic-regression", "majority")
+"""Trivial baselines: no networks, so there is nothing to explain."""
+
 FOLDS = 5
 
 VALIDATION = "validation.tsv"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medtools.core.errors import InputError
 from medtools.core.log import LOGGER
-from medtools.core.params import Params, check
-from medtools.core.stage import Job, execute
+from medtools.core.nested import files_below, run_within
+from medtools.core.params import check
+from medtools.core.stage import Job
 from medtools.core.tables import read_tsv, write_tsv
 from medtools.io import image_cohort
 from medtools.systems import registry
@@ -69,18 +69,35 @@ def settings_of(params: ReproduceParams, name: str, split: str) -> TrainParams:
     return check(TrainParams, values | {"split": split, "final": False} | ROWS[name])
 
 
+def lend_gans(job: Job, out: Path, split: str) -> None:
+    """Copy finished DCGANs of another row: they depend on the training images, not on the classifier."""
+    inner = Path("gan") if split == "paper" else Path("folds", "r1f1", "gan")
+    others = [job.out / "runs" / f"{row}-{split}" / inner for row in ROWS if ROWS[row].get("augment") == "dcgan"]
+    if (out / inner).exists():
+        return
+    for folder in others:
+        if any(folder.glob("*/model.ckpt")):
+            partial = (out / inner).with_name(".medtools-gan")  # under its final name when complete
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(folder, partial)
+            partial.rename(out / inner)
+            return
+
+
 def _row(job: Job, name: str, split: str) -> dict[str, Any]:
     """Train and score one row with the same stages that a user calls; a finished one is skipped."""
     params: ReproduceParams = job.params
     out, first = (job.out / "runs" / f"{row}-{split}" for row in (name, params.rows[0]))
     settings = settings_of(params, name, split)
     if settings.augment == "dcgan":
-        _lend_gans(job, out, split)
-    _stage(job, "train", settings, job.inputs, out)
+        lend_gans(job, out, split)
+    stages = registry.stages("dspic")
+    run_within(job, stages["train"], settings, job.inputs, out)
     # Under the paper's division each data set has test images of its own; nothing can be paired there.
     against = first if split == "patient" and first != out else None
     scoring = check(ScoreParams, {"against": against, "resamples": params.resamples})
-    _stage(job, "score", scoring, (out,), out / "scores")
+    run_within(job, stages["score"], scoring, (out,), out / "scores")
+    job.wrote(*files_below(out))
     found = {row["metric"]: row for row in reversed(read_tsv(out / "scores" / "scores.tsv")[1]) if _overall(row)}
     card = json.loads((out / "model_card.json").read_text(encoding="utf-8"))
     published = registry.card("dspic").content["published"].get(_published_name(name), {}).get(card["set"], {})
@@ -99,27 +116,3 @@ def _published_name(name: str) -> str:
 
 def _overall(row: dict[str, str]) -> bool:
     return row["level"].startswith("test") and ", class " not in row["level"]
-
-
-def _lend_gans(job: Job, out: Path, split: str) -> None:
-    """Copy finished DCGANs of another row: they depend on the training images, not on the classifier."""
-    inner = Path("gan") if split == "paper" else Path("folds", "r1f1", "gan")
-    others = [job.out / "runs" / f"{row}-{split}" / inner for row in ROWS if ROWS[row].get("augment") == "dcgan"]
-    if (out / inner).exists():
-        return
-    for folder in others:
-        finished = sorted(folder.glob("*/model.ckpt"))
-        for path in finished:
-            shutil.copytree(path.parent, out / inner / path.parent.name)
-        if finished:
-            return
-
-
-def _stage(job: Job, name: str, params: Params, inputs: tuple[Path, ...], out: Path) -> None:
-    stage = registry.stages("dspic")[name]
-    part = replace(
-        job, stage=stage, params=params, inputs=inputs, out=out, only=(), tolerate=False, outputs=[], read={},
-        failures={}, total=0, redone=0,
-    )  # fmt: skip
-    execute(stage, part)
-    job.wrote(out / stage.record_name)

@@ -1,31 +1,10 @@
-"""Which subjects a made cohort has, and which samples a folder holds: known without reading an image."""
+"""Who is in the made cohort, and what a manifest names: known without NumPy, for a workflow's plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from medtools.preprocess.spect.cohort import SUBJECTS, find_samples, sample_ids
 
-SUBJECTS = 12
-"""Size of the made cohort unless asked otherwise: the paper has twelve images."""
+__all__ = ["OPTIONAL_PATHS", "PATH_COLUMNS", "SUBJECTS", "find_samples", "sample_ids"]
 
-PATH_COLUMNS = ("image",)
-"""Columns of a manifest that name files."""
-
-
-def sample_ids(demo_params: Mapping[str, Any]) -> list[str]:
-    """Return the identifiers that the demo stage will write with these parameters."""
-    return [f"sub-{number:02d}" for number in range(1, int(demo_params.get("subjects", SUBJECTS)) + 1)]
-
-
-def find_samples(source: Path) -> dict[str, tuple[str, ...]]:
-    """Return the studies of a BIDS-like folder or a manifest: identifier to its image, labels and landmarks.
-
-    Raises
-    ------
-    InputError
-        There are none, or a file is missing.
-    """
-    from medtools.preprocess.spect.studies import find_studies
-
-    return {study.id: tuple(map(str, study.files)) for study in find_studies([source])}
+PATH_COLUMNS, OPTIONAL_PATHS = ("image",), ("labels", "landmarks")
+"""Columns of a manifest that name files; the second ones may be empty."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from medtools.core.errors import InputError
 from medtools.core.figures import save_figure
+from medtools.core.progress import track
 from medtools.core.seeds import generator
 from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
@@ -27,6 +28,7 @@ COLUMNS = (
     "true_row", "true_col", "error_px", "error_mm",
 )  # fmt: skip
 _SHOWN = 7
+_AT_ONCE = 4096  # patches in memory
 
 Points = NDArray[np.float64]
 
@@ -41,14 +43,18 @@ def run(job: Job) -> None:
     queries = [heart for heart in hearts if heart.id != support.id]
     if not queries:
         raise InputError("INPUT", f"no other study than the support {support.id}", "give the studies to search as well")
-    found, spread = locate(
-        trained, support, queries, draws=params.draws, refine=params.refine, fine=fine, seed=job.seed
-    )
-    rows = [row for part in map(_rows, queries, found, spread, [support] * len(queries)) for row in part]
+    step = max(1, _AT_ONCE // (params.draws + len(support.landmarks)))
+    rows: list[dict[str, Any]] = []
+    shown = []
+    options: dict[str, Any] = {"draws": params.draws, "refine": params.refine, "fine": fine, "seed": job.seed}
+    for start in track(range(0, len(queries), step), "searching"):
+        part = queries[start : start + step]
+        for query, found, spread in zip(part, *locate(trained, support, part, **options), strict=True):
+            rows += _rows(query, found, spread, support)
+            shown.append((query.id, query.image, found, query.landmarks))
     job.wrote(write_tsv(job.out / TABLE, COLUMNS, rows))
-    shown = [(q.id, q.image, points, q.landmarks) for q, points in zip(queries[:_SHOWN], found, strict=False)]
     picture = job.out / "landmarks.png"
-    save_figure(landmark_figure((f"support {support.id}", support.image, support.landmarks), shown), picture)
+    save_figure(landmark_figure((f"support {support.id}", support.image, support.landmarks), shown[:_SHOWN]), picture)
     job.wrote(picture)
 
 

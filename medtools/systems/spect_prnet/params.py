@@ -36,7 +36,8 @@ class TrainParams(FitSettings):
     reach: float | None = Field(
         None, gt=0,
         description="r, the largest offset along each axis, in mm (pixels where the spacing is unknown); pairs lie "
-        "within it. Small for a fine network; default: the image's extent along each axis.",
+        "within it. Small for a fine network, several times the image's extent to be exact over long offsets; "
+        "default: the image's extent along each axis.",
     )  # fmt: skip
     unit: Literal["auto", "mm", "px"] = Field("auto", description="Unit of offsets; auto: mm where spacing is known.")
     normalize_offsets: bool = Field(False, description="Divide offsets by r in the loss.")

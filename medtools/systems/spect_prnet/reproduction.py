@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medtools.core.errors import InputError
 from medtools.core.log import LOGGER
-from medtools.core.params import Params, check
-from medtools.core.stage import Job, execute
+from medtools.core.nested import files_below, run_within
+from medtools.core.params import check
+from medtools.core.stage import Job
 from medtools.core.tables import read_tsv, write_tsv
 from medtools.preprocess.spect import heart as hearts_io
 from medtools.systems import registry
@@ -65,11 +65,14 @@ def _scored(job: Job, name: str) -> dict[tuple[str, str], str]:
     params: ReproduceParams = job.params
     out = job.out / "runs" / name
     values = {key: getattr(params, key) for key in ("images", "unit", "patch", "width", "epochs")}
-    _stage(job, "train", check(TrainParams, values | ROWS[name]), out)
+    stages = registry.stages("spect-prnet")
+    run_within(job, stages["train"], check(TrainParams, values | ROWS[name]), job.inputs, out)
     located = out / "landmarks"
-    _stage(job, "infer locate", check(LocateParams, {"model": out, "support": params.support}), located)
+    asked = check(LocateParams, {"model": out, "support": params.support})
+    run_within(job, stages["infer locate"], asked, job.inputs, located)
     scored = {"model": out, "landmarks": located, "pairs": params.pairs}
-    _stage(job, "score", check(ScoreParams, scored), out / "scores")
+    run_within(job, stages["score"], check(ScoreParams, scored), job.inputs, out / "scores")
+    job.wrote(*files_below(out))
     _, table = read_tsv(out / "scores" / "scores.tsv")
     return {(row["metric"], row["level"]): row["value"] for row in table}
 
@@ -110,13 +113,3 @@ def _landmarks(scores: _Scores, method: str) -> dict[str, str | None]:
         "landmark_error_sd_px": scores.get(("landmark_error_sd_px", level)),
         "landmark_success": success,
     }
-
-
-def _stage(job: Job, name: str, params: Params, out: Path) -> None:
-    stage = registry.stages("spect-prnet")[name]
-    part = replace(
-        job, stage=stage, params=params, out=out, only=(), tolerate=False, outputs=[], read={}, failures={}, total=0,
-        redone=0,
-    )  # fmt: skip
-    execute(stage, part)
-    job.wrote(out / stage.record_name)

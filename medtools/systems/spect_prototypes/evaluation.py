@@ -70,7 +70,7 @@ def validation_tasks(crops: Crops, split: Split, params: EpisodeParams, shot: in
             crops.labels[rows], way=params.way, shot=shot, query=params.query, seed=state, repeat=params.repeat_ok
         )
     except InputError as error:
-        fix = f"{error.fix}, or take its support from training (--val-support train)".removeprefix(", or ")
+        fix = f"{error.fix or 'lower --way'}, or take its support from training (--val-support train)"
         raise InputError(
             f"validation of {len(set(crops.subjects[rows].tolist()))} subjects", error.found, fix
         ) from error

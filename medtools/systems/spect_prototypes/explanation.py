@@ -19,9 +19,10 @@ from medtools.systems.spect_prototypes import evaluation
 from medtools.systems.spect_prototypes.crops import Crops, crop_files, read_crops
 from medtools.systems.spect_prototypes.evaluation import Task
 from medtools.systems.spect_prototypes.figures import episode_figure, map_figure
-from medtools.systems.spect_prototypes.inference import load_network, read_prototypes
-from medtools.systems.spect_prototypes.learning import EPISODES, PROTOTYPES
+from medtools.systems.spect_prototypes.inference import load_network
+from medtools.systems.spect_prototypes.learning import EPISODES
 from medtools.systems.spect_prototypes.params import ExplainParams
+from medtools.systems.spect_prototypes.prototypes import PROTOTYPES, read_prototypes
 from medtools.training.runs import MODEL, fold_folder
 
 _COLUMNS = ("id", "subject", "truth", "part", "x", "y")

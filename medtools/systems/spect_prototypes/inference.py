@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from medtools.core.devices import resolve_device
 from medtools.core.errors import InputError
 from medtools.core.log import LOGGER
 from medtools.core.stage import Job
-from medtools.io.arrays import read_npz
-from medtools.io.grids import write_arrays
 from medtools.systems.spect_prototypes.crops import Crops, crop_files, read_crops
 from medtools.systems.spect_prototypes.evaluation import embed
-from medtools.systems.spect_prototypes.learning import PROTOTYPES, SYSTEM, build
+from medtools.systems.spect_prototypes.learning import SYSTEM, build
 from medtools.systems.spect_prototypes.model import Distance, PrototypeNetwork, distances, log_posterior
 from medtools.systems.spect_prototypes.params import InferParams
+from medtools.systems.spect_prototypes.prototypes import (
+    PROTOTYPES,
+    class_prototypes,
+    read_prototypes,
+    write_prototypes,
+)
 from medtools.training.checkpoint import load_into
 from medtools.training.predictions import TABLE, write_predictions
 from medtools.training.runs import MODEL, read_model
@@ -38,7 +38,7 @@ def run(job: Job) -> None:
     else:
         support = read_crops([params.support], where="--support")
         _warn_of_known(queries, support)
-        classes, centres = class_prototypes(network, support)
+        classes, centres = class_prototypes(embed(network, support.images), support.labels)
     how: Distance = params.distance or stored["distance"]
     posterior = log_posterior(distances(embed(network, queries.images), centres, how).double()).exp().numpy()
     labelled = (queries.labels != "").all()
@@ -94,34 +94,6 @@ def load_network(folder: Path) -> tuple[PrototypeNetwork, dict]:
     network = build(checkpoint.params)
     load_into(network, checkpoint.tensors)
     return network.eval(), checkpoint.params
-
-
-def class_prototypes(network: PrototypeNetwork, support: Crops) -> tuple[tuple[str, ...], Tensor]:
-    """Return the classes of a support, and the mean embedding of each: (classes, width)."""
-    embedded = embed(network, support.images)
-    rows = [torch.from_numpy(np.flatnonzero(support.labels == name)) for name in support.classes]
-    return support.classes, torch.stack([embedded[one].mean(dim=0) for one in rows])
-
-
-def write_prototypes(path: Path, classes: Sequence[str], centres: Tensor) -> Path:
-    """Write the names of classes and their prototypes, (classes, width) float32."""
-    write_arrays(path, {"classes": np.array(classes), "prototypes": centres.numpy()})
-    return path
-
-
-def read_prototypes(path: Path) -> tuple[tuple[str, ...], Tensor]:
-    """Read what `write_prototypes` wrote.
-
-    Raises
-    ------
-    InputError
-        A damaged file, or another one.
-    """
-    arrays: dict[str, NDArray] = read_npz(path)
-    names, centres = arrays.get("classes"), arrays.get("prototypes")
-    if names is None or centres is None or centres.ndim != 2 or len(names) != len(centres):
-        raise InputError(path, "holds no prototypes", "train again")
-    return tuple(names.tolist()), torch.from_numpy(centres.astype(np.float32))
 
 
 def _warn_of_known(queries: Crops, support: Crops) -> None:

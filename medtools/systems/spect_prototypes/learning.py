@@ -19,12 +19,12 @@ from medtools.core.params import check, values_yaml
 from medtools.core.seeds import child_seed, generator, seeded
 from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
-from medtools.io.grids import write_arrays
 from medtools.nn.resnet import load_torchvision
 from medtools.systems.spect_prototypes import evaluation
 from medtools.systems.spect_prototypes.crops import Crops, crop_files, manifest_of, read_crops
 from medtools.systems.spect_prototypes.model import Distance, PrototypeNetwork, episode_loss, reestimate_batch_norm
 from medtools.systems.spect_prototypes.params import EpisodeParams, NetworkParams, TrainParams
+from medtools.systems.spect_prototypes.prototypes import PROTOTYPES, class_prototypes, write_prototypes
 from medtools.training.episodes import Episode, EpisodeBatches, EpisodeSampler
 from medtools.training.fit import FitResult, FitSettings, Objective, Step, fit
 from medtools.training.predictions import TABLE
@@ -32,7 +32,7 @@ from medtools.training.runs import FINAL, fold_name, train_folds
 from medtools.training.splits import SPLIT_COLUMNS, Split, check_split, everyone, given_split, split_rows
 
 SYSTEM = "spect-prototypes"
-EPISODES, PROTOTYPES = "episodes.json", "prototypes.npz"
+EPISODES = "episodes.json"
 _VALIDATION_SHARE = 0.25
 
 
@@ -40,8 +40,8 @@ def run(job: Job) -> None:
     """Train every fold and, when subjects are left out in turn, one more network on everyone."""
     params: TrainParams = job.params
     crops = read_crops(job.inputs)
-    say_start(params)
     splits = {fold_name(split): split for split in make_splits(job.inputs, crops, params, job.seed)}
+    say_start(params)
     reads = [*crop_files(job.inputs), *([params.weights] if params.weights else [])]
     rows = split_rows(list(splits.values()), crops.ids.tolist(), crops.subjects.tolist())
     write_tsv(job.out / "splits.tsv", SPLIT_COLUMNS, rows)
@@ -76,9 +76,7 @@ def train_fold(job: Job, crops: Crops, split: Split, folder: Path, name: str) ->
     drawn = [evaluation.Task.of(e) for e in training_episodes(part, params, params.shot, params.episodes, job.seed)]
     record = {"train": evaluation.described(part, drawn), "validation": evaluation.described(crops, tasks)}
     write_json(folder / EPISODES, record)
-    labels = part.labels
-    centres = [embedded[torch.from_numpy(split.train[labels == name])].mean(dim=0) for name in part.classes]
-    write_arrays(folder / PROTOTYPES, {"classes": np.array(part.classes), "prototypes": torch.stack(centres).numpy()})
+    write_prototypes(folder / PROTOTYPES, *class_prototypes(embedded[torch.from_numpy(split.train)], part.labels))
     files = [*result.files, folder / EPISODES, folder / PROTOTYPES]
     if tasks:
         rows = evaluation.answers(crops, tasks, evaluation.by_prototypes(embedded, params.distance), crops.classes)

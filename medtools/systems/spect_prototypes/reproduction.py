@@ -68,8 +68,8 @@ def run(job: Job) -> None:
     """Make the rows that are not there yet; write `table.tsv` and `table.png`."""
     params: ReproduceParams = job.params
     crops = read_crops(job.inputs)
-    say_start(params)
     (split,) = make_splits(job.inputs, crops, params, job.seed)
+    say_start(params)
     rows = {row.name: row for row in rows_of(params)}
     reads = (*crop_files(job.inputs), *([params.weights] if params.weights else []))
     samples = [Sample(name, reads, job.out / "rows" / name / "row.json") for name in rows]

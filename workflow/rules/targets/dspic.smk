@@ -14,10 +14,13 @@ def dspic_folds(wildcards):
 
 def dspic_targets(found):
     """Scores over all folds, and what the network of the first looks at."""
-    return [
-        f"results/{found.name}/dspic/{stage}"
-        for stage in ("scores/score.json", "explain/explain.json")
-    ]
+    model = found.params.get("train", {}).get("model", "dspic-am")
+    stages = (
+        ("scores/score.json",)
+        if model in dspic.CLASSICAL
+        else ("scores/score.json", "explain/explain.json")
+    )
+    return [f"results/{found.name}/dspic/{stage}" for stage in stages]
 
 
 TARGETS["dspic"] = dspic_targets
