@@ -39,6 +39,6 @@ def test_a_missing_landmark_file_is_one_line_before_any_job(tmp_path):
     run = snakemake(tmp_path, "--dry-run")
 
     assert run.returncode == 1
-    assert "error: config: hearts: " in run.stderr
+    assert "error: config: datasets[0].source: " in run.stderr
     assert "sub-02_landmarks.csv" in run.stderr
     assert "Traceback" not in run.stderr
