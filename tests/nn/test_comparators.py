@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support import imagenet_weights
 from torch import nn
 
 from medtools.core.errors import InputError
@@ -12,7 +13,7 @@ from medtools.systems.ad_lite_net.baselines import NETWORKS, SqueezeExcite, buil
 TOTAL = {
     "2d-m2ic": (81_924, 81_924), "msc-net-se": (14_469_300, None), "densenet-121": (7_238_212, 7_154_564),
     "vgg-16": (14_716_740, 14_716_740), "xception": (20_869_676, 20_815_148), "mobilenet": (3_232_964, 3_211_076),
-    "pit-ti": (4_591_300, 4_591_300),
+    "pit-ti": (4_591_300, 4_591_300), "efficientnet-lite0": (3_418_148, 3_376_132),
 }  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def test_parameters_are_those_of_the_notebooks(name):
     assert trainable in (None, size.trainable)
 
 
-@pytest.mark.parametrize("name", ["2d-m2ic", "mobilenet", "pit-ti", "densenet-121"])
+@pytest.mark.parametrize("name", ["2d-m2ic", "mobilenet", "pit-ti", "densenet-121", "efficientnet-lite0"])
 def test_small_images_give_logits_and_gradients_reach_every_weight(name):
     network = build(name, 3, 64)
     logits = network(torch.rand(2, 3, 64, 64) * 255)
@@ -45,6 +46,13 @@ def test_a_pretrained_trunk_must_be_complete_and_its_head_is_left_out(tmp_path):
     torch.save(state, tmp_path / "less.pt")
     with pytest.raises(InputError, match=r"1 missing \(first 0.weight\)"):
         build("mobilenet", 5, 64, tmp_path / "less.pt")
+
+
+def test_published_weights_of_efficientnet_are_its_trunk():
+    published = torch.load(imagenet_weights(), weights_only=True)
+    network = build("efficientnet-lite0", 3, 64, imagenet_weights()).features
+    assert torch.equal(network.stem[0].weight, published["_conv_stem.weight"])
+    assert torch.equal(network.head[1].running_var, published["_bn1.running_var"])
 
 
 def test_names_of_torchvisions_densenet_become_monais():

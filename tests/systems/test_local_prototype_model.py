@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from support import imagenet_weights
 from torch.nn import functional
 
 from medtools.core.errors import InputError
@@ -66,7 +67,7 @@ def test_the_encoder_has_the_cards_parameters():
 
 @pytest.mark.parametrize(("size", "low"), [(512, 65), (256, 33), (128, 17)])
 def test_the_encoder_brings_an_image_to_an_eighth(size, low):
-    encoder = DilatedEncoder(0.0625).eval()
+    encoder = DilatedEncoder(width=0.0625).eval()
 
     with torch.no_grad():
         found = encoder(torch.rand(1, 1, size, size))
@@ -76,7 +77,7 @@ def test_the_encoder_brings_an_image_to_an_eighth(size, low):
 
 
 def test_running_statistics_move_and_scales_do_not():
-    encoder = DilatedEncoder(0.0625).train()
+    encoder = DilatedEncoder(width=0.0625).train()
     before = encoder.trunk.bn1.running_mean.clone()
 
     encoder(torch.rand(2, 1, 64, 64)).sum().backward()
@@ -84,6 +85,21 @@ def test_running_statistics_move_and_scales_do_not():
     assert not torch.equal(encoder.trunk.bn1.running_mean, before)
     assert encoder.trunk.bn1.weight.grad is None
     assert encoder.trunk.conv1.weight.grad is not None
+
+
+def test_the_lighter_trunk_gives_an_eighth_too_and_unfused_what_the_published_weights_say():
+    encoder = DilatedEncoder("efficientnet-lite0").eval()
+    plain = DilatedEncoder("efficientnet-lite0", fused=False).eval()
+    plain.load(imagenet_weights())
+    image = torch.rand(1, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+
+    with torch.no_grad():
+        fused, found = encoder(image), plain(image)
+        levels = plain.trunk.feature_maps(((image * 255 - 127) / 128).expand(-1, 3, -1, -1))
+
+    assert fused.shape == (1, 256, 16, 16)
+    assert torch.allclose(found, torch.cat([levels[2], levels[4]], dim=1), atol=1e-4)
+    assert found.shape == (1, 40 + 112, 16, 16)
 
 
 # Check 2: the cells.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from real_abdomen import write_cohorts
 from real_chest_ct import fetch
-from support import call
+from support import call, imagenet_weights
 
 from medtools.core.tables import read_tsv
 
@@ -26,7 +26,7 @@ def slices(tmp_path_factory):
 
 
 def mean_dice(folder, cohort, *words):
-    out = folder / "-".join([cohort, *(word.strip("-") for word in words)])
+    out = folder / "-".join([cohort, *(str(word).strip("-").replace("/", "_")[-40:] for word in words)])
     manifest = folder / f"{cohort}_slices" / "manifest.tsv"
     assert call("infer", "local-prototype", manifest, *words, "--out", out).code == 0
     scored = call("score", "local-prototype", manifest, "--predictions", out, "--out", out / "scores")
@@ -42,3 +42,15 @@ def test_local_prototypes_are_better_than_global_ones(slices, cohort):
 
     assert len(local) > 10
     assert np.mean(list(local.values())) > 2 * np.mean(list(everywhere.values()))
+
+
+@pytest.mark.parametrize("cohort", ["within", "across"])
+def test_imagenet_features_are_better_than_grey_levels_and_across_scans_than_copying(slices, cohort):
+    words = ("--method", "pretrained", "--encoder", "efficientnet-lite0", "--weights", imagenet_weights())
+    found = mean_dice(slices, cohort, *words)
+    grey = mean_dice(slices, cohort, "--method", "intensity")
+    copied = mean_dice(slices, cohort, "--method", "copy-mask")
+
+    assert np.mean(list(found.values())) > 2 * np.mean(list(grey.values()))
+    if cohort == "across":
+        assert np.mean(list(found.values())) > 1.5 * np.mean(list(copied.values()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support import call, results
+from support import call, imagenet_weights, results
 
 from medtools.core.tables import read_tsv, write_tsv
 from medtools.systems import registry
@@ -41,6 +41,18 @@ def test_rows_stand_beside_the_papers_and_share_a_network_where_only_its_use_dif
     (folder / "table" / "rows" / "copy-mask" / "scores" / "scores.tsv").write_text("damaged")
     assert reproduce(folder, "ours,vote-mean,copy-mask", "table").code == 0
     assert results(folder / "table") == before
+
+
+def test_rows_with_nothing_trained_stand_for_imagenet_features(folder):
+    words = ("--rows", "pretrained,pretrained-global", *TINY, "--encoder", "efficientnet-lite0", "--resamples", "100")
+    start = ("reproduce", "local-prototype", folder / "slices" / "manifest.tsv", *words)
+    done = call(*start, "--weights", imagenet_weights(), "--out", folder / "features")
+    lacking = call(*start, "--out", folder / "none")
+    assert done.code == 0, done.err
+    dice = {r["row"]: float(r["dice"]) for r in read_tsv(folder / "features" / "table.tsv")[1] if r["level"] == "mean"}
+    assert dice["pretrained"] > dice["pretrained-global"]
+    assert lacking.code == 2
+    assert "--weights: is needed" in lacking.err
 
 
 def test_the_rows_of_figure_3_are_trained_with_their_own_cells_and_the_added_classes():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import save_file
-from support import call, results
+from support import call, imagenet_weights, results
 
 from medtools.core.errors import InputError
 from medtools.core.tables import read_tsv, write_tsv
@@ -121,6 +121,38 @@ def test_a_start_from_a_weight_file_is_said(prepared):
     assert stored["trained"] == ["spleen", "right kidney", "left kidney", "right psoas", "left psoas"]
 
 
+def test_imagenet_weights_segment_without_any_training(prepared):
+    manifest, weights = prepared / "slices" / "manifest.tsv", imagenet_weights()
+    words = ("infer", "local-prototype", manifest, "--organs", "liver", "--encoder", "efficientnet-lite0")
+
+    done = call(*words, "--method", "pretrained", "--weights", weights, "--out", prepared / "pretrained")
+    lacking = call(*words, "--method", "pretrained", "--out", prepared / "x")
+    wrong = call(*words, "--method", "intensity", "--weights", weights, "--out", prepared / "x")
+    other = call(*words[:-2], "--method", "pretrained", "--weights", weights, "--out", prepared / "x")
+
+    assert done.code == 0, done.err
+    assert {row["organ"] for row in read_tsv(prepared / "pretrained" / "predictions.tsv")[1]} == {"liver"}
+    with np.load(prepared / "pretrained" / "prototypes.npz") as prototypes:
+        assert prototypes["liver"].shape == (2, 225, 40 + 112)
+    assert (lacking.code, wrong.code, other.code) == (2, 2, 2)
+    assert "--weights: is needed where no --model is" in lacking.err
+    assert "are not used by --method intensity" in wrong.err
+    assert "do not fit the model" in other.err
+
+
+def test_the_lighter_trunk_is_trained_stored_and_applied(prepared):
+    out = prepared / "light"
+    words = ("--encoder", "efficientnet-lite0", "--weights", imagenet_weights(), "--sample", "liver", "--out", out)
+
+    outcome = call("train", "local-prototype", prepared / "slices", *TRAIN, *words)
+    applied = call("infer", "local-prototype", prepared / "slices", "--model", out, "--out", prepared / "by-light")
+
+    assert outcome.code == 0, outcome.err
+    assert "efficientnet-lite0 starts from weights" in outcome.err
+    assert read_params(out / "folds" / "liver" / "model.ckpt")["encoder"] == "efficientnet-lite0"
+    assert applied.code == 0, applied.err
+
+
 def test_masks_lie_on_the_querys_own_grid(prepared, segmented):
     image = nib.load(prepared / "data" / "image" / "query-01.nii.gz")
 
@@ -189,6 +221,18 @@ def test_an_explanation_names_the_cells_that_decided(prepared, trained):
     _, cells = read_tsv(prepared / "explain" / "cells.tsv")
     assert sum(int(row["pixels_decided"]) for row in cells) == inside
     assert Image.open(prepared / "explain" / "maps.png").width > 900
+
+
+def test_imagenet_features_are_explained_without_a_model(prepared):
+    words = ("explain", "local-prototype", prepared / "slices", "--encoder", "efficientnet-lite0")
+
+    outcome = call(*words, "--weights", imagenet_weights(), "--out", prepared / "seen")
+    nothing = call(*words, "--out", prepared / "y")
+
+    assert outcome.code == 0, outcome.err
+    assert Image.open(prepared / "seen" / "maps.png").width > 900
+    assert nothing.code == 2
+    assert "is needed where no --model is" in nothing.err
 
 
 def test_whole_volumes_and_given_slices_need_no_truth(prepared, trained):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestCentroid
+from torch.nn import functional
 
 from medtools.core.errors import InputError
 from medtools.systems.spect_prototypes.baselines import FEATURES, shape_features
@@ -152,6 +153,19 @@ def test_check_6_parameters_features_and_first_map():
     assert network.trunk.conv1(torch.zeros(1, 3, 224, 224)).shape == (1, 64, 112, 112)
     with torch.no_grad():
         assert network(torch.rand(1, 64, 64)).shape == (1, 512)
+
+
+def test_efficientnet_takes_the_place_of_resnet():
+    network = PrototypeNetwork(64, encoder="efficientnet-lite0", standardise=True).eval()
+    crops = torch.rand(2, 48, 48)
+    seen = []
+    network.trunk.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        found = network(crops)
+        assert torch.equal(found, network.trunk(seen[0]).mean(dim=(2, 3)))
+    assert found.shape == (2, 1280)
+    grey = functional.interpolate(crops[:, None], size=(64, 64), mode="bilinear")
+    assert torch.allclose(seen[0], ((grey * 255 - 127) / 128).expand(-1, 3, -1, -1), atol=1e-6)
 
 
 def test_grey_goes_to_three_channels_and_is_standardised_only_for_weights():

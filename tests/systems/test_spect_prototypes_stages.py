@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 from scipy import stats
-from support import call, results
+from support import call, imagenet_weights, results
 
 from medtools.core.tables import read_tsv, write_tsv
 from medtools.io.arrays import read_npz
@@ -275,6 +275,21 @@ def test_weights_in_torchvisions_layout_start_the_network_and_others_are_refused
     refused = train(folder / "hard", tmp_path / "other", "--weights", tmp_path / "bad.safetensors")
     assert refused.code == 2
     assert "layer3.0.conv1.weight" in refused.err
+
+
+def test_imagenet_weights_out_of_a_package_start_the_other_trunk(folder, tmp_path):
+    words = ("--encoder", "efficientnet-lite0", "--weights", imagenet_weights())
+    outcome = train(folder / "hard", tmp_path / "run", *words)
+    assert outcome.code == 0, outcome.err
+    assert "efficientnet-lite0 starts from" in outcome.err
+    stored = read_params(tmp_path / "run" / "folds" / "r1f1" / "model.ckpt")
+    assert (stored["encoder"], stored["standardise"]) == ("efficientnet-lite0", True)
+    words = ("--model", tmp_path / "run", "--out", tmp_path / "called")
+    called = call("infer", "spect-prototypes", folder / "hard" / "manifest.tsv", *words)
+    assert called.code == 0, called.err
+    refused = train(folder / "hard", tmp_path / "other", "--weights", imagenet_weights())
+    assert refused.code == 2
+    assert "do not fit" in refused.err
 
 
 # Bad input.

@@ -1,4 +1,8 @@
-"""The comparison networks of the paper's Table 1, sized as in the authors' notebooks."""
+"""The comparison networks of the paper's Table 1, sized as in the authors' notebooks, and one whose weights can be had.
+
+EfficientNet-Lite0 is not in the table. It stands for the pre-trained light networks there (Xception, MobileNet, PiT)
+where no file of their weights is at hand.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,10 @@ from torch import Tensor, nn
 
 from medtools.nn.densenet import WIDTH as DENSENET_WIDTH
 from medtools.nn.densenet import densenet121_features, torchvision_name
+from medtools.nn.efficientnet import MEAN as EFFICIENTNET_MEAN
+from medtools.nn.efficientnet import SD as EFFICIENTNET_SD
+from medtools.nn.efficientnet import WIDTH as EFFICIENTNET_WIDTH
+from medtools.nn.efficientnet import EfficientNetLite0, published_name
 from medtools.nn.init import glorot_uniform
 from medtools.nn.mobilenet import WIDTH as MOBILENET_WIDTH
 from medtools.nn.mobilenet import mobilenet_features
@@ -172,14 +180,19 @@ def _pit(n_classes: int, size: int) -> Comparator:
     return Comparator(PitTiny(size), nn.Linear(PIT_WIDTH, n_classes), _IMAGENET_MEAN, _IMAGENET_SD)
 
 
+def _efficientnet(n_classes: int, size: int) -> Comparator:
+    head = pooled(EFFICIENTNET_WIDTH, n_classes)
+    return Comparator(EfficientNetLite0(), head, EFFICIENTNET_MEAN, EFFICIENTNET_SD)
+
+
 @dataclass(frozen=True)
 class Network:
-    """A row of Table 1: how it is built, for K classes and images of a given side, and whether it starts pretrained."""
+    """A comparison network: how it is built, for K classes and images of a side, and whether it starts pretrained."""
 
     build: Callable[[int, int], Comparator]
     pretrained: bool = False
     keeps_init: bool = False
-    rename: Callable[[str], str] = str
+    rename: Callable[[str], str | None] = str
 
 
 NETWORKS = {
@@ -190,6 +203,7 @@ NETWORKS = {
     "xception": Network(_xception, pretrained=True),
     "mobilenet": Network(_mobilenet, pretrained=True),
     "pit-ti": Network(_pit, pretrained=True, keeps_init=True),
+    "efficientnet-lite0": Network(_efficientnet, pretrained=True, rename=published_name),
 }
 
 
@@ -203,7 +217,8 @@ def build(name: str, n_classes: int, size: int, weights: Path | None = None) -> 
     n_classes, size : int
         Classes, and side of the images.
     weights : Path, optional
-        Pretrained trunk; names in torchvision's layout for VGG-16 and DenseNet-121, this module's for the others.
+        Pretrained trunk; names in torchvision's layout for VGG-16 and DenseNet-121, the published ones for
+        EfficientNet-Lite0, this module's for the others.
         The output layer, if the file has one, is left out.
 
     Raises

@@ -296,7 +296,7 @@ def _write_run(job: Job, cohort: ImageCohort, classes: tuple[str, ...], splits: 
     network = baselines.NETWORKS.get(params.model)
     start = f"weights of {params.weights.name}" if params.weights else "scratch"
     if network is not None and network.pretrained and params.weights is None:
-        LOGGER.warning("%s starts from scratch; the paper starts from ImageNet weights (--weights)", params.model)
+        LOGGER.warning("%s starts from scratch, it is meant to start from ImageNet weights (--weights)", params.model)
     with seeded(0):
         size = size_of(build(params, len(classes), params.size, params.weights), (3, params.size, params.size))
     card: dict[str, Any] = {

@@ -14,7 +14,7 @@ from medtools.training.settings import FitSettings
 
 ModelName = Literal[
     "ad-lite", "2d-m2ic", "msc-net-se", "densenet-121", "vgg-16", "xception", "mobilenet", "pit-ti",
-    "logistic-regression", "majority",
+    "efficientnet-lite0", "logistic-regression", "majority",
 ]  # fmt: skip
 Preset = Literal["ad", "adni", "oasis", "ten-fold"]
 
@@ -51,7 +51,9 @@ class DemoParams(Params):
 class NetworkParams(Params):
     """What builds the network."""
 
-    model: ModelName = Field("ad-lite", description="The paper's network, a row of its Table 1, or a trivial baseline.")
+    model: ModelName = Field(
+        "ad-lite", description="The paper's network, a row of its Table 1, EfficientNet-Lite0, or a baseline."
+    )
     pcb: bool = Field(True, description="Parallel concatenation block (ad-lite); without it, Table 2's ablation.")
     depthwise: int = Field(2, ge=0, le=4, description="Depthwise layers (ad-lite): 2, or 0 as in the ADNI notebook.")
     separable: bool = Field(False, description="1x1 convolution after each depthwise one (ad-lite).")
@@ -82,8 +84,8 @@ class TrainParams(FitSettings, NetworkParams):
     )
     weights: Path | None = Field(
         None,
-        description="Pretrained trunk: densenet-121 and vgg-16 by torchvision's names; xception, mobilenet and pit-ti "
-        "by the names of this package only. Default: scratch.",
+        description="Pretrained trunk: densenet-121 and vgg-16 by torchvision's names; efficientnet-lite0 as "
+        "published; xception, mobilenet and pit-ti by the names of this package only. Default: scratch.",
     )
     size: int = Field(224, ge=32, le=1024, description="Side to which images are resampled, in pixels.")
     split: Literal["subject", "slice"] = Field(
@@ -147,8 +149,9 @@ class ReproduceParams(Params):
     preset: Preset = Field("ad", description="Data set whose settings and published rows are used.")
     rows: Names = Field(
         ("ad-lite", "no-pcb", "2d-m2ic", "msc-net-se", "densenet-121", "logistic-regression", "majority"),
-        description="Rows: models of Table 1, pit-ti-50 (50 epochs), no-pcb (Table 2), or an ablation: tx-none, "
-        "tx-invert, depthwise-0, depthwise-1, filters-16-32, filters-16-64, filters-48-64, dense-16, separable.",
+        description="Rows: models of Table 1, pit-ti-50 (50 epochs), no-pcb (Table 2), efficientnet-lite0, or an "
+        "ablation: tx-none, tx-invert, depthwise-0, depthwise-1, filters-16-32, filters-16-64, filters-48-64, "
+        "dense-16, separable.",
     )
     weights: Names = Field((), description="Pretrained trunks, e.g. vgg-16=vgg16.pt; rows without start from scratch.")
     class_weights: ClassWeights = Field((), description="Weights of every network's loss, as for `medtools train`.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
 from medtools.io.grids import write_arrays
 from medtools.systems.local_prototype.cells import Cells, upsampling_matrix
+from medtools.systems.local_prototype.cohort import Organ
 from medtools.systems.local_prototype.figures import episode_figure
-from medtools.systems.local_prototype.inference import load_networks, network_for
+from medtools.systems.local_prototype.inference import load_networks, network_for, untrained
+from medtools.systems.local_prototype.model import LocalPrototypeNetwork
+from medtools.systems.local_prototype.params import ExplainParams
 from medtools.systems.local_prototype.protocol import organ_range
 from medtools.systems.local_prototype.prototypes import similarity
 from medtools.systems.local_prototype.segmentation import pair_slices, support_range
@@ -26,15 +30,10 @@ _COMPONENTS = 3
 
 def run(job: Job) -> None:
     """Write `maps.npz` (similarities, winning cells, components of the features), `maps.png` and `cells.tsv`."""
-    params = job.params
+    params: ExplainParams = job.params
     manifest, organs = load_manifest(job.inputs)
-    networks = load_networks(params.model, job.device, {})
-    name = params.organ or networks[0][1]["held_out"][0]
-    organ = named(organs, [name], "--organ")[0]
-    network = network_for(networks, organ)
-    if network is None:
-        raise InputError("--organ", f"every fold of {params.model} was trained on {organ.name}")
     support = load_part(manifest, "support", ids=[params.support] if params.support else [])[0]
+    network, organ = _network(params, organs, support.image.shape[1], job.device)
     query = load_part(manifest, "query", ids=[params.query] if params.query else [])[0]
     slices = organ_range(query.mask(organ))
     if slices is None:
@@ -72,7 +71,23 @@ def reads(job: Job) -> list[Path]:
     """List what decides the maps."""
     manifest, _ = load_manifest(job.inputs)
     files = [row.paths["slices"] for row in manifest.rows if row.get("split") != "train"]
-    return [manifest.path, *files, *sorted(job.params.model.glob("folds/*/model.ckpt"))]
+    models = sorted(job.params.model.glob("folds/*/model.ckpt")) if job.params.model else []
+    return [manifest.path, *files, *models, *([job.params.weights] if job.params.weights else [])]
+
+
+def _network(
+    params: ExplainParams, organs: Sequence[Organ], size: int, device: str
+) -> tuple[LocalPrototypeNetwork, Organ]:
+    """Return the network to explain, and the organ, which it was not trained on."""
+    if params.model is None:
+        return untrained(params, size, device), named(organs, [params.organ or organs[0].name], "--organ")[0]
+    networks = load_networks(params.model, device, {})
+    name = params.organ or networks[0][1]["held_out"][0]
+    organ = named(organs, [name], "--organ")[0]
+    network = network_for(networks, organ)
+    if network is None:
+        raise InputError("--organ", f"every fold of {params.model} was trained on {organ.name}")
+    return network, organ
 
 
 def components(features: NDArray[np.float32], size: int) -> NDArray[np.float32]:

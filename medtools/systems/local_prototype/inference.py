@@ -20,8 +20,8 @@ from medtools.io.grids import write_arrays
 from medtools.io.nifti import write_volume
 from medtools.systems.local_prototype.cohort import Organ
 from medtools.systems.local_prototype.learning import SYSTEM, build
-from medtools.systems.local_prototype.model import LocalPrototypeNetwork
-from medtools.systems.local_prototype.params import InferParams
+from medtools.systems.local_prototype.model import DilatedEncoder, LocalPrototypeNetwork
+from medtools.systems.local_prototype.params import ExplainParams, InferParams
 from medtools.systems.local_prototype.protocol import SliceRange, organ_range
 from medtools.systems.local_prototype.segmentation import pair_dice, pair_slices, segment_organ
 from medtools.systems.local_prototype.slices import Stack, load_manifest, load_part, masks_at, named
@@ -80,7 +80,7 @@ def reads(job: Job) -> list[Path]:
     manifest, _ = load_manifest(job.inputs)
     files = [manifest.path, *(row.paths["slices"] for row in manifest.rows if row.get("split") != "train")]
     models = sorted(job.params.model.glob("folds/*/model.ckpt")) if job.params.model else []
-    return [*files, *models, *([job.params.ranges] if job.params.ranges else [])]
+    return [*files, *models, *(path for path in (job.params.ranges, job.params.weights) if path)]
 
 
 def load_networks(folder: Path, device: str, changes: Mapping[str, Any]) -> list[tuple[LocalPrototypeNetwork, dict]]:
@@ -103,6 +103,22 @@ def load_networks(folder: Path, device: str, changes: Mapping[str, Any]) -> list
     return found
 
 
+def untrained(params: InferParams | ExplainParams, size: int, device: str, **head: Any) -> LocalPrototypeNetwork:
+    """Return a network whose features are those of ImageNet weights, with nothing trained on organs.
+
+    Raises
+    ------
+    InputError
+        No weights are given, or they do not fit the trunk.
+    """
+    if params.weights is None:
+        raise InputError("--weights", "is needed where no --model is", f"give ImageNet weights of {params.encoder}")
+    network = LocalPrototypeNetwork(params.encoder, size=size, fused=False, **head).eval()
+    if isinstance(network.encoder, DilatedEncoder):
+        network.encoder.load(params.weights)
+    return network.to(resolve_device(device))
+
+
 def network_for(
     networks: Sequence[tuple[LocalPrototypeNetwork, dict[str, Any]]], organ: Organ
 ) -> LocalPrototypeNetwork | None:
@@ -123,6 +139,11 @@ def _networks(
     """Yield each network with the organs that it is to segment, none of which it was trained on."""
     asked = named(organs, params.organs, "--organs") if params.organs else list(organs)
     head = {key: value for key in ("alpha", "overlap", "vote") if (value := getattr(params, key)) is not None}
+    if params.weights is not None and params.method != "pretrained":
+        raise InputError("--weights", f"are not used by --method {params.method}", "use --method pretrained")
+    if params.method == "pretrained":
+        yield untrained(params, size, device, **head), asked
+        return
     if params.method == "copy-mask":
         yield None, asked
         return

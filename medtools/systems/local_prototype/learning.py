@@ -16,7 +16,6 @@ from medtools.core.log import LOGGER
 from medtools.core.params import values_yaml
 from medtools.core.seeds import child_seed, generator, seeded
 from medtools.core.stage import Job
-from medtools.nn.resnet import load_torchvision
 from medtools.systems.local_prototype.cohort import Organ, fold_word
 from medtools.systems.local_prototype.items import collect_items, episode_maker
 from medtools.systems.local_prototype.model import DilatedEncoder, LocalPrototypeNetwork, episode_loss
@@ -83,7 +82,7 @@ def training_organs(organs: Sequence[Organ], group: str, params: TrainParams) ->
 def build(params: Mapping[str, Any]) -> LocalPrototypeNetwork:
     """Build the network that stored parameters describe."""
     return LocalPrototypeNetwork(
-        "resnet",
+        params["encoder"],
         size=params["size"],
         alpha=params["alpha"],
         overlap=params["overlap"],
@@ -100,6 +99,7 @@ def model_params(params: TrainParams, size: int, trained: Sequence[Organ], held_
     return {
         "system": SYSTEM,
         "size": size,
+        "encoder": params.encoder,
         "alpha": params.alpha,
         "overlap": params.overlap,
         "vote": params.vote,
@@ -139,8 +139,10 @@ def _fit(
     with seeded(child_seed(seed, "weights")):
         network = build(stored)
     if params.weights and isinstance(network.encoder, DilatedEncoder):
-        load_torchvision(network.encoder.trunk, params.weights)
-    LOGGER.info("%s: trained on %s; encoder starts from %s", name, ", ".join(stored["trained"]), stored["start"])
+        network.encoder.load(params.weights)
+    LOGGER.info(
+        "%s: trained on %s; %s starts from %s", name, ", ".join(stored["trained"]), params.encoder, stored["start"]
+    )
     validate, stacks = _selection(params, stacks, judge, trained, held_out, seed)
     items = collect_items(stacks, trained, seed=seed)
     sampler = EpisodeSampler(items.organs, way=1, shot=params.shots, query=1, seed=child_seed(seed, "episodes"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -10,28 +13,31 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medtools.nn.resnet import ResNet
+from medtools.nn.efficientnet import MEAN, SD, EfficientNetLite0, load_published
+from medtools.nn.resnet import ResNet, load_torchvision
 from medtools.systems.local_prototype.cells import Cells
 from medtools.systems.local_prototype.protocol import REFERENCE_SIZE
 from medtools.systems.local_prototype.prototypes import Vote, local_prototypes, similarity, with_background
 
-EncoderName = Literal["resnet", "intensity"]
+TrunkName = Literal["resnet50", "efficientnet-lite0"]
+EncoderName = Literal["resnet50", "efficientnet-lite0", "intensity"]
+_FUSED, _FUSE_DILATION, _FUSE_SD, _DROPOUT = 256, 2, 0.01, 0.5
 
 
-class DilatedEncoder(nn.Module):
-    """ResNet-50 without its last stage, the third dilated instead of strided, as in CANet (Zhang et al. 2019).
+@dataclass(frozen=True)
+class _Trunk:
+    """A classification network cut and dilated to an eighth of the resolution, and the two levels that are taken."""
 
-    12,082,496 parameters at width 1, of which the 30,592 scales and shifts of batch normalisation are frozen.
+    build: Callable[[float], ResNet | EfficientNetLite0]
+    levels: tuple[int, int]
+    load: Callable[..., None]
+    mean: float = 0.0
+    sd: float = 1.0
 
-    Parameters
-    ----------
-    width : float
-        Scale of all widths.
-    """
 
-    def __init__(self, width: float = 1.0) -> None:
-        super().__init__()
-        self.trunk = ResNet(
+_TRUNKS: dict[str, _Trunk] = {
+    "resnet50": _Trunk(
+        lambda width: ResNet(
             "bottleneck",
             (3, 4, 6),
             width=width,
@@ -39,21 +45,61 @@ class DilatedEncoder(nn.Module):
             dilations=(1, 1, 2),
             stride_on_first=True,
             ceil_pool=True,
-        )
-        self.channels = max(1, round(256 * width))
-        self.fuse = nn.Conv2d(sum(self.trunk.channels[1:]), self.channels, 3, padding=2, dilation=2)
-        self.drop = nn.Dropout2d(0.5)
-        nn.init.normal_(self.fuse.weight, std=0.01)
-        nn.init.zeros_(self.fuse.bias)  # type: ignore[arg-type]
+        ),
+        (1, 2),
+        load_torchvision,
+    ),
+    "efficientnet-lite0": _Trunk(
+        lambda _: EfficientNetLite0(5, (1, 2, 2, 1, 1)), (2, 4), load_published, mean=MEAN[0], sd=SD[0]
+    ),
+}
+
+
+class DilatedEncoder(nn.Module):
+    """Two levels of a trunk, fused by a dilated convolution.
+
+    The paper's trunk is a ResNet-50 without its last stage, the third dilated instead of strided, as in CANet (Zhang et
+    al. 2019): 12,082,496 parameters at width 1, of which the 30,592 scales and shifts of batch normalisation are
+    frozen. EfficientNet-Lite0 takes its place where its weights are at hand and ResNet-50's are not.
+
+    Parameters
+    ----------
+    trunk : {"resnet50", "efficientnet-lite0"}
+    width : float
+        Scale of ResNet's widths and of the fused features.
+    fused : bool
+        Fuse the levels; without it they are laid side by side as they are, and nothing is left to be trained.
+    """
+
+    def __init__(self, trunk: TrunkName = "resnet50", width: float = 1.0, *, fused: bool = True) -> None:
+        super().__init__()
+        self.kind = _TRUNKS[trunk]
+        self.trunk = self.kind.build(width)
+        found = sum(self.trunk.channels[level] for level in self.kind.levels)
+        self.channels = max(1, round(_FUSED * width)) if fused else found
+        self.fuse = _fusion(found, self.channels) if fused else nn.Identity()
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.weight.requires_grad_(False)
                 module.bias.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(batch, 1, height, width) in [0, 1] to (batch, channels, h, w), none below 0; 512 pixels give 65."""
-        maps = self.trunk.feature_maps(images.expand(-1, 3, -1, -1))
-        return self.drop(functional.relu(self.fuse(torch.cat(maps[1:], dim=1))))
+        """(batch, 1, height, width) in [0, 1] to (batch, channels, h, w); 512 pixels give 65, or 64 of EfficientNet.
+
+        Fused features are nowhere below 0.
+        """
+        maps = self.trunk.feature_maps(((images - self.kind.mean) / self.kind.sd).expand(-1, 3, -1, -1))
+        return self.fuse(torch.cat([maps[level] for level in self.kind.levels], dim=1))
+
+    def load(self, path: str | Path) -> None:
+        """Fill the trunk with ImageNet weights: torchvision's of ResNet-50, or the published ones of EfficientNet.
+
+        Raises
+        ------
+        InputError
+            As `medtools.nn.resnet.load_torchvision`.
+        """
+        self.kind.load(self.trunk, path)
 
 
 class IntensityEncoder(nn.Module):
@@ -81,7 +127,7 @@ class LocalPrototypeNetwork(nn.Module):
 
     Parameters
     ----------
-    encoder : {"resnet", "intensity"}
+    encoder : {"resnet50", "efficientnet-lite0", "intensity"}
     size : int
         Pixels along each side of an image.
     alpha : float
@@ -93,13 +139,13 @@ class LocalPrototypeNetwork(nn.Module):
         As for `local_prototypes`, counted in slices of 512x512 and scaled by the number of pixels.
     temperature : float
         Factor of the cosine in the softmax.
-    width : float
-        Of the encoder.
+    width, fused
+        Of the encoder, as for `DilatedEncoder`.
     """
 
     def __init__(
         self,
-        encoder: EncoderName = "resnet",
+        encoder: EncoderName = "resnet50",
         *,
         size: int = 512,
         alpha: float = 1 / 8,
@@ -108,9 +154,10 @@ class LocalPrototypeNetwork(nn.Module):
         min_pixels: int = 0,
         temperature: float = 20.0,
         width: float = 1.0,
+        fused: bool = True,
     ) -> None:
         super().__init__()
-        self.encoder = DilatedEncoder(width) if encoder == "resnet" else IntensityEncoder()
+        self.encoder = IntensityEncoder() if encoder == "intensity" else DilatedEncoder(encoder, width, fused=fused)
         self.size, self.alpha, self.overlap = size, alpha, overlap
         self.vote: Vote = vote
         self.min_pixels, self.temperature = min_pixels, temperature
@@ -182,6 +229,13 @@ def episode_loss(
     truth = with_background(masks).argmax(dim=2).flatten(0, 1)
     aligned = functional.cross_entropy(again, truth)
     return {"loss": segmentation + alignment * aligned, "segmentation": segmentation, "alignment": aligned}
+
+
+def _fusion(channels: int, out: int) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, out, 3, padding=_FUSE_DILATION, dilation=_FUSE_DILATION)
+    nn.init.normal_(convolution.weight, std=_FUSE_SD)
+    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    return nn.Sequential(convolution, nn.ReLU(), nn.Dropout2d(_DROPOUT))
 
 
 def _blur(images: Tensor, sigma: float) -> Tensor:

@@ -11,6 +11,10 @@ from medtools.core.params import Names, Params
 from medtools.systems.local_prototype.cohort import HELD_OUT, QUERIES, SUPPORT, TRAIN
 from medtools.training.settings import FitSettings
 
+Trunk = Literal["resnet50", "efficientnet-lite0"]
+_TRUNK = "Trunk of the encoder: the paper's, or a lighter one whose ImageNet weights a package has."
+_WEIGHTS = "ImageNet weights: torchvision's of ResNet-50, or the published ones of EfficientNet-Lite0"
+
 PublishedRow = Literal[
     "none", "ours", "added-classes", "panet", "senet",
     "alpha-1/16", "alpha-1/8", "alpha-1/4", "alpha-1", "no-overlap",
@@ -63,10 +67,9 @@ class TrainParams(HeadParams, FitSettings):
     authors: bool = Field(
         False, description="2,500 steps, rate down at 800, 1,600 and 2,400, --min-pixels 10, as the authors' code."
     )
-    weights: Path | None = Field(
-        None, description="ResNet-50 weights in torchvision's layout (.pt, .safetensors); default: random start."
-    )
-    width: float = Field(1.0, gt=0, le=2, description="Scale of the encoder's widths.")
+    encoder: Trunk = Field("resnet50", description=_TRUNK)
+    weights: Path | None = Field(None, description=f"{_WEIGHTS} (.pt, .safetensors); default: random start.")
+    width: float = Field(1.0, gt=0, le=2, description="Scale of ResNet's widths and of the fused features.")
     temperature: float = Field(20.0, gt=0, description="Factor of the cosine in the softmax.")
     alignment: float = Field(0.0, ge=0, description="Weight of PANet's alignment regulariser; PANet: 1, with alpha 1.")
     shots: int = Field(1, ge=1, le=10, description="Support slices of an episode.")
@@ -88,9 +91,13 @@ class InferParams(Params):
     """Segmentation of query volumes by supports."""
 
     model: Path | None = Field(None, description="Run folder that `medtools train` wrote; needed by --method network.")
-    method: Literal["network", "intensity", "copy-mask"] = Field(
-        "network", description="The trained network, a fixed encoder of grey levels, or the support's mask as it is."
+    method: Literal["network", "pretrained", "intensity", "copy-mask"] = Field(
+        "network",
+        description="The trained network; features of ImageNet weights as they are (--encoder, --weights); a fixed "
+        "encoder of grey levels; or the support's mask as it is.",
     )
+    encoder: Trunk = Field("resnet50", description="For --method pretrained. " + _TRUNK)
+    weights: Path | None = Field(None, description=f"For --method pretrained. {_WEIGHTS}.")
     organs: Names = Field((), description="Organs to segment; default: the held-out classes of the run, or all.")
     support: Names = Field((), description="Volumes that support, several for several shots; default: split support.")
     range: Literal["truth", "full", "file"] = Field(
@@ -117,8 +124,10 @@ class ScoreParams(Params):
 class ExplainParams(Params):
     """Which cell decided, and how sure it was."""
 
-    model: Path = Field(description="Run folder that `medtools train` wrote.")
-    organ: str = Field("", description="Organ; default: the first held-out one.")
+    model: Path | None = Field(None, description="Run folder that `medtools train` wrote; default: --weights alone.")
+    encoder: Trunk = Field("resnet50", description="Without --model. " + _TRUNK)
+    weights: Path | None = Field(None, description=f"Without --model. {_WEIGHTS}.")
+    organ: str = Field("", description="Organ; default: the first held-out one, or the first of the table.")
     query: str = Field("", description="Query volume; default: the first.")
     support: str = Field("", description="Support volume; default: split support.")
 
@@ -128,10 +137,12 @@ class ReproduceParams(Params):
 
     rows: Names = Field(
         ("ours", "added-classes", "panet", "copy-mask"),
-        description="Rows: ours, added-classes, panet (Table 1); copy-mask, intensity (nothing trained); alpha-1/16, "
+        description="Rows: ours, added-classes, panet (Table 1); copy-mask, intensity, pretrained, "
+        "pretrained-global (nothing trained; the last two need --weights); alpha-1/16, "
         "alpha-1/8, alpha-1/4, alpha-1, no-overlap (Figure 3, each trained so); vote-mean, vote-last, shots-5.",
     )
     held_out: Names = Field(HELD_OUT, description="As for `medtools train`.")
+    encoder: Trunk = Field("resnet50", description="As for `medtools train`.")
     weights: Path | None = Field(None, description="As for `medtools train`.")
     width: float = Field(1.0, gt=0, le=2, description="As for `medtools train`.")
     temperature: float = Field(20.0, gt=0, description="As for `medtools train`.")

@@ -18,7 +18,8 @@ from medtools.systems.local_prototype.slices import load_manifest
 
 _COLUMNS = ("row", "level", "dice", "ci_low", "ci_high", "n", "published")
 _PASSED = (
-    "held_out", "weights", "width", "batch", "iterations", "epochs", "learning_rate", "augment", "temperature",
+    "held_out", "encoder", "weights", "width", "batch", "iterations", "epochs", "learning_rate", "augment",
+    "temperature",
 )  # fmt: skip
 
 
@@ -52,6 +53,8 @@ ROWS = {
     "panet": Row("panet", {"alpha": 1.0, "alignment": 1.0}, published="panet"),
     "copy-mask": Row("", {}, {"method": "copy-mask"}),
     "intensity": Row("", {}, {"method": "intensity"}),
+    "pretrained": Row("", {}, {"method": "pretrained"}),
+    "pretrained-global": Row("", {}, {"method": "pretrained", "alpha": 1.0}),
     "alpha-1/16": Row("alpha-1-16", {**_ADDED, "alpha": 1 / 16}, published="alpha-1/16"),
     "alpha-1/8": Row("added-classes", _ADDED, published="alpha-1/8"),
     "alpha-1/4": Row("alpha-1-4", {**_ADDED, "alpha": 1 / 4}, published="alpha-1/4"),
@@ -104,6 +107,8 @@ def _row(job: Job, name: str, supports: list[str]) -> list[dict[str, Any]]:
         asked["model"] = run
     else:
         asked["organs"] = params.held_out
+    if row.segmenting.get("method") == "pretrained":
+        asked |= {"encoder": params.encoder, "weights": params.weights}
     run_within(job, stages["infer"], check(InferParams, asked), job.inputs, folder / "segmentations")
     scored = {"predictions": folder / "segmentations", "published": row.published, "resamples": params.resamples}
     run_within(job, stages["score"], check(ScoreParams, scored), job.inputs, folder / "scores")

@@ -19,7 +19,6 @@ from medtools.core.params import check, values_yaml
 from medtools.core.seeds import child_seed, generator, seeded
 from medtools.core.stage import Job
 from medtools.core.tables import write_tsv
-from medtools.nn.resnet import load_torchvision
 from medtools.systems.spect_prototypes import evaluation
 from medtools.systems.spect_prototypes.crops import Crops, crop_files, manifest_of, read_crops
 from medtools.systems.spect_prototypes.model import Distance, PrototypeNetwork, episode_loss, reestimate_batch_norm
@@ -150,23 +149,28 @@ def start(params: NetworkParams, seed: int) -> PrototypeNetwork:
     Raises
     ------
     InputError
-        The weights are not those of a ResNet-18.
+        The weights are not those of the trunk.
     """
     with seeded(child_seed(seed, "weights")):
-        network = PrototypeNetwork(params.pixels, width=params.width, standardise=params.weights is not None)
+        network = PrototypeNetwork(
+            params.pixels, encoder=params.encoder, width=params.width, standardise=params.weights is not None
+        )
     if params.weights is not None:
-        load_torchvision(network.trunk, params.weights)
+        network.load(params.weights)
     return network
 
 
 def say_start(params: NetworkParams) -> None:
     """Log whether the trunk starts pre-trained, as the paper's, or at random."""
-    LOGGER.info("ResNet-18 starts from %s", params.weights or "random weights (the paper's is pre-trained: --weights)")
+    start = params.weights or "random weights (the paper's is pre-trained: --weights)"
+    LOGGER.info("%s starts from %s", params.encoder, start)
 
 
 def build(stored: Mapping[str, Any]) -> PrototypeNetwork:
     """Build the network that stored parameters describe."""
-    return PrototypeNetwork(stored["size"], width=stored["width"], standardise=stored["standardise"])
+    return PrototypeNetwork(
+        stored["size"], encoder=stored["encoder"], width=stored["width"], standardise=stored["standardise"]
+    )
 
 
 def model_params(
@@ -176,6 +180,7 @@ def model_params(
     return {
         "system": SYSTEM,
         "size": params.pixels,
+        "encoder": params.encoder,
         "width": params.width,
         "standardise": params.weights is not None,
         "start": "weights" if params.weights else "random",

@@ -1,15 +1,18 @@
-"""The prototypical network: a ResNet-18 trunk, mean embeddings of the support, a softmax over distances to them."""
+"""The prototypical network: a trunk, mean embeddings of the support, a softmax over distances to them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from medtools.nn.resnet import ResNet
+from medtools.nn import efficientnet
+from medtools.nn.resnet import ResNet, load_torchvision
 
+Encoder = Literal["resnet18", "efficientnet-lite0"]
 Distance = Literal["euclidean", "sqeuclidean", "cosine"]
 
 IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -17,27 +20,34 @@ IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class PrototypeNetwork(nn.Module):
-    """f_phi: a crop to the mean of the trunk's last feature maps, 512 numbers at full width.
+    """f_phi: a crop to the mean of the trunk's last feature maps: 512 numbers of ResNet-18, 1280 of EfficientNet-Lite0.
 
     Parameters
     ----------
+    encoder : {"resnet18", "efficientnet-lite0"}
     size : int
         Pixels along each side to which crops are resampled, bilinearly.
     width : float
-        Scale of the trunk's widths.
+        Scale of ResNet's widths.
     standardise : bool
-        Subtract ImageNet's mean and divide by its deviation, channel by channel, as weights from there expect.
+        Subtract a mean and divide by a deviation, channel by channel, as ImageNet weights of the trunk expect.
     """
 
     mean: Tensor
     sd: Tensor
 
-    def __init__(self, size: int = 64, *, width: float = 1.0, standardise: bool = False) -> None:
+    def __init__(
+        self, size: int = 64, *, encoder: Encoder = "resnet18", width: float = 1.0, standardise: bool = False
+    ) -> None:
         super().__init__()
         self.size, self.standardise = size, standardise
-        self.trunk = ResNet("basic", (2, 2, 2, 2), width=width)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("sd", torch.tensor(IMAGENET_SD)[:, None, None], persistent=False)
+        self.trunk: ResNet | efficientnet.EfficientNetLite0
+        if encoder == "resnet18":
+            self.trunk, mean, sd = ResNet("basic", (2, 2, 2, 2), width=width), IMAGENET_MEAN, IMAGENET_SD
+        else:
+            self.trunk, mean, sd = efficientnet.EfficientNetLite0(), efficientnet.MEAN, efficientnet.SD
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("sd", torch.tensor(sd)[:, None, None], persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
         """(n, h, w) in [0, 1] to (n, width)."""
@@ -45,7 +55,21 @@ class PrototypeNetwork(nn.Module):
         if x.shape[-2:] != (self.size, self.size):
             x = nn.functional.interpolate(x, size=(self.size, self.size), mode="bilinear", align_corners=False)
         x = x.expand(-1, 3, -1, -1)
-        return self.trunk((x - self.mean) / self.sd if self.standardise else x)
+        found = self.trunk((x - self.mean) / self.sd if self.standardise else x)
+        return found if found.ndim == 2 else found.mean(dim=(2, 3))
+
+    def load(self, path: str | Path) -> None:
+        """Fill the trunk with ImageNet weights.
+
+        Raises
+        ------
+        InputError
+            They cannot be read, or are not those of the trunk.
+        """
+        if isinstance(self.trunk, ResNet):
+            load_torchvision(self.trunk, path)
+        else:
+            efficientnet.load_published(self.trunk, path)
 
 
 def prototypes(support: Tensor) -> Tensor:

@@ -58,13 +58,18 @@ class EpisodeParams(Params):
 class NetworkParams(Params):
     """What builds and starts the network."""
 
+    encoder: Literal["resnet18", "efficientnet-lite0"] = Field(
+        "resnet18", description="The paper's trunk, or one whose ImageNet weights a package has."
+    )
     weights: Path | None = Field(
-        None, description="ResNet-18 weights in torchvision's layout (.pt, .safetensors); default: random start."
+        None,
+        description="ImageNet weights: torchvision's of ResNet-18, or the published ones of EfficientNet-Lite0 (.pt, "
+        ".safetensors); default: random start.",
     )
     size: int | None = Field(
         None, ge=32, le=512, description="Pixels to which crops are resampled; default 64, with --weights 224."
     )
-    width: float = Field(1.0, gt=0, le=2, description="Scale of the trunk's widths.")
+    width: float = Field(1.0, gt=0, le=2, description="Scale of ResNet's widths.")
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate of Adam.")
     compute_threads: int = Field(1, ge=1, description="CPU threads inside an operation; the last bits depend on it.")
     checkpoint_seconds: float = Field(30.0, ge=0, description="Time between states to resume from; 0: every episode.")
