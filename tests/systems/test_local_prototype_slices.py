@@ -16,8 +16,8 @@ from medtools.systems.local_prototype.phantom import make_abdomen
 from medtools.systems.local_prototype.preparation import combine
 from medtools.systems.local_prototype.protocol import SliceRange, chunks, organ_range, pairing
 from medtools.systems.local_prototype.scoring import by_level, misaligned_scores, published
+from medtools.systems.local_prototype.segmentation import SliceFeatures, segment_organ
 from medtools.systems.local_prototype.segmentation import mean_dice as mean_dice_of
-from medtools.systems.local_prototype.segmentation import segment_organ
 from medtools.systems.local_prototype.slices import (
     SliceGrid,
     Stack,
@@ -76,8 +76,9 @@ def mean_dice(shift, alpha, overlap=True):
     for seed, (down, right) in enumerate([(-1, 0), (1, 0), (0, -1), (0, 1)], start=1):
         query = stack(128, seed=seed, shift=(down * shift, right * shift))
         for organ in MADE:
-            mask = segment_organ(network, [support], query, organ, SliceRange(1, 1), whole=True).mask[1]
-            values.append(dice(query.mask(organ)[1], mask))
+            features = SliceFeatures(network) if network else None
+            found = segment_organ(features, [support], query, organ, SliceRange(1, 1), whole=True)
+            values.append(dice(query.mask(organ)[1], found.mask[1]))
     return float(np.mean(values))
 
 
@@ -231,6 +232,25 @@ def test_a_support_without_the_organ_is_named():
 
     with pytest.raises(InputError, match="bare: the support shows no liver"):
         segment_organ(None, [bare], empty, MADE[0], SliceRange(0, 2))
+
+
+def test_a_slice_that_shows_several_organs_is_encoded_once():
+    network = LocalPrototypeNetwork("intensity", size=64)
+    seen = []
+    network.encoder.register_forward_hook(lambda _, given, found: seen.append(given[0].clone()))
+    features = SliceFeatures(network)
+    support, query = stack(), stack(seed=1)
+
+    masks = [segment_organ(features, [support], query, organ, SliceRange(0, 2), whole=True).mask for organ in MADE[:3]]
+    count = len(seen)
+    anew = [
+        segment_organ(SliceFeatures(network), [support], query, organ, SliceRange(0, 2), whole=True).mask
+        for organ in MADE[:3]
+    ]
+
+    assert (count, len(seen) - count) == (6, 3 * 6)
+    assert any(mask.any() for mask in masks)
+    assert all(np.array_equal(one, other) for one, other in zip(masks, anew, strict=True))
 
 
 # What the card takes from VISCERAL, from the paper's tables and from the authors' code.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from medtools.systems.local_prototype.learning import SYSTEM, build
 from medtools.systems.local_prototype.model import DilatedEncoder, LocalPrototypeNetwork
 from medtools.systems.local_prototype.params import ExplainParams, InferParams
 from medtools.systems.local_prototype.protocol import SliceRange, organ_range
-from medtools.systems.local_prototype.segmentation import pair_dice, pair_slices, segment_organ
+from medtools.systems.local_prototype.segmentation import SliceFeatures, pair_dice, pair_slices, segment_organ
 from medtools.systems.local_prototype.slices import Stack, load_manifest, load_part, masks_at, named
 from medtools.training.checkpoint import load_into
 from medtools.training.runs import read_model
@@ -50,19 +51,23 @@ def run(job: Job) -> None:
     tables = _Tables()
     left_out: dict[str, list[str]] = {}
     for network, chosen in _networks(params, organs, supports[0].image.shape[1], job.device):
+        features = None if network is None else SliceFeatures(network)
+        shown = []
         for organ in chosen:
             lacking = [] if params.organs else [s.id for s in supports if organ_range(s.mask(organ)) is None]
             if lacking:
                 left_out.setdefault(lacking[0], []).append(organ.name)
-                continue
-            for query in track(queries, organ.name):
-                slices = _slices(params, query, organ, ranges)
-                if slices is None:
-                    left_out.setdefault(query.id, []).append(organ.name)
-                    continue
-                _segment(job, network, supports, query, organ, slices, tables)
-            if network is not None:
-                tables.prototypes |= _prototypes(network, supports[0], organ)
+            else:
+                shown.append(organ)
+        for query, organ in track(list(itertools.product(queries, shown)), "organs of queries"):
+            slices = _slices(params, query, organ, ranges)
+            if slices is None:
+                left_out.setdefault(query.id, []).append(organ.name)
+            else:
+                _segment(job, features, supports, query, organ, slices, tables)
+        if features is not None:
+            for organ in shown:
+                tables.prototypes |= _prototypes(features, supports[0], organ)
     for name, missing in left_out.items():
         LOGGER.warning("%s: no slice with enough of %s; left out", name, ", ".join(missing))
     if not tables.predictions:
@@ -221,7 +226,7 @@ def _slices(
 
 def _segment(
     job: Job,
-    network: LocalPrototypeNetwork | None,
+    features: SliceFeatures | None,
     supports: list[Stack],
     query: Stack,
     organ: Organ,
@@ -231,7 +236,7 @@ def _segment(
     job.deadline.check()
     params: InferParams = job.params
     found = segment_organ(
-        network, supports, query, organ, slices, whole=params.range == "full", count=params.chunks
+        features, supports, query, organ, slices, whole=params.range == "full", count=params.chunks
     )  # fmt: skip
     path = job.out / query.id / f"{file_word(organ.name)}.nii.gz"
     write_volume(path, query.grid.from_slices(found.mask).astype(np.uint8), query.grid.affine)
@@ -252,16 +257,14 @@ def _segment(
         tables.pairs += [{**who, **row} for row in pair_dice(supports[0], query, organ, found)]
 
 
-def _prototypes(network: LocalPrototypeNetwork, support: Stack, organ: Organ) -> dict[str, Any]:
+def _prototypes(features: SliceFeatures, support: Stack, organ: Organ) -> dict[str, Any]:
     """Return the prototypes that the middle slice of the organ gives, (2, cells, channels): background, organ."""
     ranges = organ_range(support.mask(organ))
     if ranges is None:
         return {}
     number = pair_slices([support], organ, ranges, count=1)[0][ranges.first]
-    image = torch.from_numpy(support.image[number : number + 1].astype(np.float32) / 255)[:, None]
-    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
-    mask = masks_at(support.mask(organ)[number : number + 1], network.size)
+    mask = masks_at(support.mask(organ)[number : number + 1], features.network.size)
     with torch.no_grad(), compute_threads(1):
-        features = network.encoder(image.to(device))[None]
-        found = network.prototypes(features, mask[None, None].to(device))[0].cpu().numpy()
+        seen = features.of(support, number)[None, None]
+        found = features.network.prototypes(seen, mask[None, None].to(seen.device))[0].cpu().numpy()
     return {file_word(organ.name): found}

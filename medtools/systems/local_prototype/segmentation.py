@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from medtools.systems.local_prototype.protocol import CHUNKS, SliceRange, organ_
 from medtools.systems.local_prototype.slices import Stack, back_to_slices, masks_at
 
 _SMOOTHING = 0.001
+_ROOM = 2**29
+"""Bytes of features to keep: 120 slices of 512x512 with 256 channels."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,31 @@ class Segmented:
 
     mask: NDArray[np.bool_]
     pairs: Mapping[int, int]
+
+
+class SliceFeatures:
+    """A network in evaluation mode, and the features of the slices it has seen lately: one slice shows many organs.
+
+    Parameters
+    ----------
+    network : LocalPrototypeNetwork
+    """
+
+    def __init__(self, network: LocalPrototypeNetwork) -> None:
+        self.network = network
+        self._known: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
+
+    def of(self, stack: Stack, number: int) -> torch.Tensor:
+        """Return the features of a slice, (channels, h, w) on the network's device."""
+        key = (stack.id, number)
+        if key not in self._known:
+            device = next((tensor.device for tensor in self.network.parameters()), torch.device("cpu"))
+            image = torch.from_numpy(stack.image[number].astype(np.float32) / 255)[None, None]
+            self._known[key] = self.network.encoder(image.to(device))[0]
+            while len(self._known) * self._known[key].nbytes > _ROOM:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return self._known[key]
 
 
 def smoothed_dice(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> float:
@@ -67,7 +95,7 @@ def pair_slices(
 
 
 def segment_organ(
-    network: LocalPrototypeNetwork | None,
+    features: SliceFeatures | None,
     supports: Sequence[Stack],
     query: Stack,
     organ: Organ,
@@ -80,8 +108,8 @@ def segment_organ(
 
     Parameters
     ----------
-    network : LocalPrototypeNetwork or None
-        In evaluation mode, where it is to compute; None copies the mask of the first support.
+    features : SliceFeatures or None
+        Of the network that is to compute; None copies the mask of the first support.
     supports, query : Stack
         Prepared at the network's size.
     organ : Organ
@@ -95,7 +123,9 @@ def segment_organ(
     for group in _by_support(pairs):
         rows = np.array(group)
         shown = [(stack, each[group[0]]) for stack, each in zip(supports, pairs, strict=True)]
-        mask[rows] = _segment_slices(network, shown, query, organ, rows) if network else _copied(shown[0], query, organ)
+        mask[rows] = (
+            _segment_slices(features, shown, query, organ, rows) if features else _copied(shown[0], query, organ)
+        )
     return Segmented(mask, pairs[0])
 
 
@@ -109,15 +139,14 @@ def mean_dice(
     InputError
         There are none: nothing to choose an epoch by.
     """
-    found = []
-    for organ in organs:
-        if any(organ_range(stack.mask(organ)) is None for stack in supports):
-            continue
-        for query in queries:
+    found, features = [], SliceFeatures(network)
+    shown = [organ for organ in organs if all(organ_range(stack.mask(organ)) is not None for stack in supports)]
+    for query in queries:
+        for organ in shown:
             slices = organ_range(query.mask(organ))
             if slices is None:
                 continue
-            segmented = segment_organ(network, supports, query, organ, slices)
+            segmented = segment_organ(features, supports, query, organ, slices)
             part = slice(slices.first, slices.last + 1)
             found.append(smoothed_dice(query.mask(organ)[part], segmented.mask[part]))
     if not found:
@@ -155,22 +184,20 @@ def _by_support(pairs: Sequence[Mapping[int, int]]) -> list[list[int]]:
 
 
 def _segment_slices(
-    network: LocalPrototypeNetwork,
+    features: SliceFeatures,
     shown: Sequence[tuple[Stack, int]],
     query: Stack,
     organ: Organ,
     rows: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
-    images = np.stack([stack.image[number] for stack, number in shown])
+    network = features.network
     masks = [masks_at(stack.mask(organ)[number : number + 1], network.size) for stack, number in shown]
     with torch.no_grad(), compute_threads(1):
-        support = network.encoder(_as_input(images).to(device))[None]
-        prototypes = network.prototypes(support, torch.stack(masks)[None].to(device))
+        support = torch.stack([features.of(stack, number) for stack, number in shown])[None]
+        prototypes = network.prototypes(support, torch.stack(masks)[None].to(support.device))
         found = []
         for number in rows.tolist():
-            features = network.encoder(_as_input(query.image[number : number + 1]).to(device))
-            logits = network.logits(features, prototypes)[0].cpu()
+            logits = network.logits(features.of(query, number)[None], prototypes)[0].cpu()
             found.append(back_to_slices(logits, *query.labels.shape[1:]).argmax(dim=0).numpy() == 1)
     return np.stack(found)
 
@@ -180,7 +207,3 @@ def _copied(shown: tuple[Stack, int], query: Stack, organ: Organ) -> NDArray[np.
     stack, number = shown
     square = masks_at(stack.mask(organ)[number : number + 1], query.image.shape[1])
     return back_to_slices(square, *query.labels.shape[1:])[0].numpy() > 0.5
-
-
-def _as_input(images: NDArray[np.uint8]) -> torch.Tensor:
-    return torch.from_numpy(images.astype(np.float32) / 255)[:, None]
