@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 from scipy import stats
 from support import call, imagenet_weights, results
@@ -290,6 +291,21 @@ def test_imagenet_weights_out_of_a_package_start_the_other_trunk(folder, tmp_pat
     refused = train(folder / "hard", tmp_path / "other", "--weights", imagenet_weights())
     assert refused.code == 2
     assert "do not fit" in refused.err
+
+
+def test_rows_of_a_random_start_are_the_same_with_and_without_weights(folder, tmp_path):
+    torch.manual_seed(7)
+    weights = ResNet("basic", (2, 2, 2, 2), width=0.0625).state_dict()
+    save_file({name: value.contiguous() for name, value in weights.items()}, tmp_path / "w.safetensors")
+    words = (*SMALL, "--shots", "3", "--episodes", "2", "--distances", "euclidean")
+    tables = []
+    for out, more in (("without", ()), ("with", ("--weights", tmp_path / "w.safetensors"))):
+        outcome = call("reproduce", "spect-prototypes", folder / "hard", *words, *more, "--out", tmp_path / out)
+        assert outcome.code == 0, outcome.err
+        tables.append({(row["start"], row["batch_norm"]): row for row in rows_of(tmp_path / out / "table.tsv")})
+    without, both = tables
+    assert {key: both[key] for key in without} == without
+    assert both["weights", "as trained"]["loss"] != both["random", "as trained"]["loss"]
 
 
 # Bad input.

@@ -22,7 +22,7 @@ from medtools.core.tables import write_tsv
 from medtools.systems.spect_prototypes import evaluation
 from medtools.systems.spect_prototypes.crops import Crops, crop_files, manifest_of, read_crops
 from medtools.systems.spect_prototypes.model import Distance, PrototypeNetwork, episode_loss, reestimate_batch_norm
-from medtools.systems.spect_prototypes.params import EpisodeParams, NetworkParams, TrainParams
+from medtools.systems.spect_prototypes.params import EpisodeParams, NetworkParams, ReproduceParams, TrainParams
 from medtools.systems.spect_prototypes.prototypes import PROTOTYPES, class_prototypes, write_prototypes
 from medtools.training.episodes import Episode, EpisodeBatches, EpisodeSampler
 from medtools.training.fit import FitResult, FitSettings, Objective, Step, fit
@@ -89,7 +89,7 @@ def train_fold(job: Job, crops: Crops, split: Split, folder: Path, name: str) ->
 def fit_episodes(
     crops: Crops,
     split: Split,
-    params: EpisodeParams,
+    params: TrainParams | ReproduceParams,
     *,
     shot: int,
     episodes: int,
@@ -106,9 +106,8 @@ def fit_episodes(
     InputError
         A class has too few crops, a fault of the weights, or a loss that is no number.
     """
-    network_params: NetworkParams = job.params
     part = crops.part(split.train)
-    network = start(network_params, job.seed)
+    network = start(params, job.seed)
     sampler = _sampler(part, params, shot, job.seed)
 
     def make(episode: Episode, _: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -122,12 +121,12 @@ def fit_episodes(
         if recalibrate and step.number == step.total - 1:
             reestimate(model, part, params, shot, job.seed)
 
-    rate = network_params.learning_rate
+    rate = params.learning_rate
     settings = {
         "epochs": episodes,
         "curves": curves,
-        "compute_threads": network_params.compute_threads,
-        "checkpoint_seconds": network_params.checkpoint_seconds,
+        "compute_threads": params.compute_threads,
+        "checkpoint_seconds": params.checkpoint_seconds,
     }
     return fit(
         network,
@@ -137,7 +136,7 @@ def fit_episodes(
         settings=check(FitSettings, settings),
         seed=job.seed,
         device=job.device,
-        params=model_params(network_params, distance, part.classes, shot, recalibrate=recalibrate),
+        params=model_params(params, distance, part.classes, shot, recalibrate=recalibrate),
         after_step=after_step,
         overwrite=job.overwrite,
     )
