@@ -43,7 +43,7 @@ test-slurm: env  ## The workflow through a real one-node SLURM (Debian, as root)
 	pytest -m slurm tests/slurm
 
 faults: env  ## Disturb every stage 140 times at random, run it again, compare every byte (root for full disks).
-	OMP_NUM_THREADS=1 python tests/faults/fault_trials.py --trials 272
+	OMP_NUM_THREADS=1 python tests/faults/fault_trials.py --trials 274
 
 fuzz: env  ## Read 2,000 damaged files of every format.
 	OMP_NUM_THREADS=1 python tests/fuzz/fuzz_campaign.py --mutations 2000
