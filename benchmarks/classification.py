@@ -59,6 +59,7 @@ CASES = {
     # AD data set: 4096 training images. Demo: 560 slices of 64 pixels, 64 % of them for training.
     "ad-lite, paper: 224x224, batch 64": Case(partial(heads, "ad-lite", 224, 64), repeats=1, epoch=64),
     "ad-lite, preset: 64x64, batch 32": Case(partial(heads, "ad-lite", 64, 32), epoch=12),
+    "efficientnet-lite0: 64x64, batch 32": Case(partial(heads, "efficientnet-lite0", 64, 32), epoch=12),
     "mobilenet, paper: 224x224, batch 64": Case(partial(heads, "mobilenet", 224, 64), repeats=1, epoch=64),
     # D_2: 1051 training images. Demo: 256 scans of 256 by 64 pixels, 70 % of them for training.
     "dspic-am, paper: 1024x256, batch 8": Case(partial(bones, "dspic-am", 1024, 256), repeats=1, epoch=132),

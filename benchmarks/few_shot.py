@@ -38,6 +38,35 @@ def local_prototype(encoder: EncoderName, size: int, batch: int, width: float, d
     return step
 
 
+def segmentation(encoder: EncoderName, organs: int, device: str) -> Step:
+    """Segment organs of one 512x512 slice by one support slice: both encoded, then prototypes and votes by organ."""
+    import numpy as np
+    import torch
+
+    from medtools.preprocess.ct.grid import SliceGrid
+    from medtools.systems.local_prototype.cohort import Organ
+    from medtools.systems.local_prototype.model import LocalPrototypeNetwork
+    from medtools.systems.local_prototype.protocol import SliceRange
+    from medtools.systems.local_prototype.segmentation import SliceFeatures, segment_organ
+    from medtools.systems.local_prototype.slices import Stack
+
+    network = LocalPrototypeNetwork(encoder, size=512).eval().to(torch.device(device))
+    rng = np.random.default_rng(0)
+    grid = SliceGrid.of((512, 512, 1), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    labels = rng.integers(0, organs + 1, (1, 512, 512)).astype(np.uint8)
+    support, query = (
+        Stack(name, name, rng.integers(0, 256, (1, 512, 512)).astype(np.uint8), labels, grid)
+        for name in ("support", "query")
+    )
+
+    def step() -> None:
+        features = SliceFeatures(network)
+        for value in range(1, organs + 1):
+            segment_organ(features, [support], query, Organ(value, str(value), str(value)), SliceRange(0, 0))
+
+    return step
+
+
 def head_only(size: int, low: int, channels: int, device: str) -> Step:
     """Prototypes and votes of one 512x512 slice, without the encoder."""
     import torch
@@ -62,6 +91,10 @@ CASES = {
     "128 px, batch 4, width 0.25: step": Case(partial(local_prototype, "resnet50", 128, 4, 0.25)),
     "128 px, batch 4, EfficientNet-Lite0: step": Case(partial(local_prototype, "efficientnet-lite0", 128, 4, 1.0)),
     "head alone, 512 px, 256 channels: slice": Case(partial(head_only, 512, 65, 256)),
+    "512 px, ResNet-50: 10 organs of a slice": Case(partial(segmentation, "resnet50", 10), repeats=1),
+    "512 px, EfficientNet-Lite0: 10 organs of a slice": Case(
+        partial(segmentation, "efficientnet-lite0", 10), repeats=1
+    ),
     "paper's slices, one episode (512 px): step": Case(partial(local_prototype, "resnet50", 512, 1, 1.0), repeats=1),
     "paper (512 px, batch 4): step": Case(partial(local_prototype, "resnet50", 512, 4, 1.0), repeats=1, slow=True),
 }

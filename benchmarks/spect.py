@@ -8,19 +8,23 @@ On made crops and slices; see `cases.py` for how it is measured.
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cases import Case, Step, main
+
+if TYPE_CHECKING:
+    from medtools.systems.spect_prototypes.model import Encoder
 
 _CLASSES = 3
 
 
-def prototypes_episode(size: int, shot: int, query: int, device: str) -> Step:
+def prototypes_episode(encoder: Encoder, size: int, shot: int, query: int, device: str) -> Step:
     """One training episode of spect-prototypes: forward, backward, Adam."""
     import torch
 
     from medtools.systems.spect_prototypes.model import PrototypeNetwork, episode_loss
 
-    network = PrototypeNetwork(size).train().to(device)
+    network = PrototypeNetwork(size, encoder=encoder).train().to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     made = torch.Generator().manual_seed(0)
     support, queries = (torch.rand(_CLASSES, count, 64, 64, generator=made).to(device) for count in (shot, query))
@@ -107,8 +111,11 @@ def prnet_inference(size: int, patch: int, device: str, *, locate_in: int) -> St
 
 
 CASES = {
-    "prototypes, 3-way 3-shot 6-query, 64 px: episode": Case(partial(prototypes_episode, 64, 3, 6)),
-    "prototypes, 3-way 3-shot 6-query, 224 px (--weights): episode": Case(partial(prototypes_episode, 224, 3, 6), 1),
+    "prototypes, 3-way 3-shot 6-query, 64 px: episode": Case(partial(prototypes_episode, "resnet18", 64, 3, 6)),
+    "prototypes, 224 px (--weights): episode": Case(partial(prototypes_episode, "resnet18", 224, 3, 6), 1),
+    "prototypes, 224 px, EfficientNet-Lite0: episode": Case(
+        partial(prototypes_episode, "efficientnet-lite0", 224, 3, 6), 1
+    ),
     "prototypes, 36 crops, 64 px: inference": Case(partial(prototypes_inference, 64, 36)),
     # An epoch of the paper has 10 steps of 8 pairs, a training 50 epochs.
     "prnet, paper, 64 px slice, patch 32: step": Case(partial(prnet_training, 64, 32, 16), 5, epoch=10),

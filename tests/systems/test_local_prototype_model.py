@@ -295,6 +295,22 @@ def test_gradients_are_those_of_the_written_out_computation():
     assert torch.allclose(upsampled_norm(query, (SIZE, SIZE)), upsampled(query).norm(dim=1), atol=1e-5)
 
 
+@pytest.mark.parametrize(("low", "size"), [((9, 9), (64, 64)), ((5, 7), (5, 7)), ((1, 3), (8, 9)), ((9, 8), (4, 5))])
+def test_norms_of_upsampled_features_and_their_gradients_need_no_upsampling(low, size):
+    made = torch.Generator().manual_seed(0)
+    features = (torch.rand(2, 40, *low, dtype=torch.float64, generator=made) - 0.5).requires_grad_()
+    raised = functional.interpolate(features, size=size, mode="bilinear", align_corners=False)
+    weights = torch.rand(2, *size, dtype=torch.float64, generator=made)
+
+    expected, found = raised.norm(dim=1), upsampled_norm(features, size)
+
+    assert torch.allclose(found, expected, atol=1e-12)
+    gradients = [
+        torch.autograd.grad((norm * weights).sum(), features, retain_graph=True)[0] for norm in (expected, found)
+    ]
+    assert torch.allclose(*gradients, atol=1e-12)
+
+
 def test_the_upsampling_matrix_is_bilinear_interpolation():
     values = torch.rand(1, 1, 7, 9, generator=torch.Generator().manual_seed(0))
 

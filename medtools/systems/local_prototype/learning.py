@@ -82,7 +82,7 @@ def training_organs(organs: Sequence[Organ], group: str, params: TrainParams) ->
 def build(params: Mapping[str, Any]) -> LocalPrototypeNetwork:
     """Build the network that stored parameters describe."""
     return LocalPrototypeNetwork(
-        params["encoder"],
+        params.get("encoder", "resnet50"),  # models made before there was a choice do not say
         size=params["size"],
         alpha=params["alpha"],
         overlap=params["overlap"],

@@ -77,7 +77,8 @@ class DilatedEncoder(nn.Module):
         self.trunk = self.kind.build(width)
         found = sum(self.trunk.channels[level] for level in self.kind.levels)
         self.channels = max(1, round(_FUSED * width)) if fused else found
-        self.fuse = _fusion(found, self.channels) if fused else nn.Identity()
+        self.fuse = _fusion(found, self.channels) if fused else None
+        self.drop = nn.Dropout2d(_DROPOUT)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.weight.requires_grad_(False)
@@ -89,7 +90,8 @@ class DilatedEncoder(nn.Module):
         Fused features are nowhere below 0.
         """
         maps = self.trunk.feature_maps(((images - self.kind.mean) / self.kind.sd).expand(-1, 3, -1, -1))
-        return self.fuse(torch.cat([maps[level] for level in self.kind.levels], dim=1))
+        levels = torch.cat([maps[level] for level in self.kind.levels], dim=1)
+        return levels if self.fuse is None else self.drop(functional.relu(self.fuse(levels)))
 
     def load(self, path: str | Path) -> None:
         """Fill the trunk with ImageNet weights: torchvision's of ResNet-50, or the published ones of EfficientNet.
@@ -231,11 +233,11 @@ def episode_loss(
     return {"loss": segmentation + alignment * aligned, "segmentation": segmentation, "alignment": aligned}
 
 
-def _fusion(channels: int, out: int) -> nn.Sequential:
+def _fusion(channels: int, out: int) -> nn.Conv2d:
     convolution = nn.Conv2d(channels, out, 3, padding=_FUSE_DILATION, dilation=_FUSE_DILATION)
     nn.init.normal_(convolution.weight, std=_FUSE_SD)
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-    return nn.Sequential(convolution, nn.ReLU(), nn.Dropout2d(_DROPOUT))
+    return convolution
 
 
 def _blur(images: Tensor, sigma: float) -> Tensor:

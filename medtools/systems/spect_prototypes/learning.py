@@ -167,9 +167,8 @@ def say_start(params: NetworkParams) -> None:
 
 def build(stored: Mapping[str, Any]) -> PrototypeNetwork:
     """Build the network that stored parameters describe."""
-    return PrototypeNetwork(
-        stored["size"], encoder=stored["encoder"], width=stored["width"], standardise=stored["standardise"]
-    )
+    encoder = stored.get("encoder", "resnet18")  # models made before there was a choice do not say
+    return PrototypeNetwork(stored["size"], encoder=encoder, width=stored["width"], standardise=stored["standardise"])
 
 
 def model_params(
