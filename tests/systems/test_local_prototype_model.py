@@ -339,6 +339,20 @@ def test_a_mask_of_another_size_is_refused():
         local_prototypes(support, masks[..., :16, :16], Cells.of(SIZE, SIZE, 1 / 4))
 
 
+def test_a_class_without_a_prototype_does_not_win_where_signed_features_are_unlike_the_others():
+    cells = Cells.of(4, 4, 1)
+    features = torch.tensor([-1.0, 1.0])[None, :, None, None].expand(1, 2, 4, 4)
+    background = torch.tensor([1.0, 0.0])
+    prototypes = torch.stack([background, torch.zeros(2)])[None, :, None]
+
+    signed = similarity(features, prototypes, cells)[0]
+    plain = similarity(features.abs(), prototypes, cells)[0]
+
+    assert torch.allclose(signed[0, 0], torch.tensor(-(0.5**0.5)))
+    assert torch.allclose(signed[0, 1], torch.tensor(-1.0))
+    assert torch.equal(plain[0, 1], torch.zeros(4, 4))
+
+
 # The network as a whole.
 
 

@@ -114,7 +114,8 @@ def episode_figure(maps: Mapping[str, NDArray[Any]], columns: int, *, title: str
     for place, name in ((0, "Support"), (1, "Query")):
         grid[place, 1].imshow(maps["components"][place])
         grid[place, 1].set_title(f"{name}: features")
-    near = maps["organ_similarity"] > 0
+    organ = maps["organ_similarity"]
+    near = (organ != 0) & (organ > -1 + 1e-6)  # where no cell has the organ it has the least cosine, 0 or -1
     low = float(min(maps[f"{key}_similarity"][near].min() for key in ("organ", "background"))) if near.any() else 0.0
     for place, key in ((0, "organ"), (1, "background")):
         shown = np.ma.masked_where(~near, maps[f"{key}_similarity"])

@@ -72,7 +72,8 @@ def similarity(features: Tensor, prototypes: Tensor, cells: Cells, *, vote: Vote
     Returns
     -------
     similarity : (batch, classes, height, width)
-        0 where either vector is 0.
+        0 where the feature is 0. A class without a prototype in a cell has there the least cosine that there can be: 0
+        among features that are nowhere negative (paper), else -1, or it would win where the other classes are unlike.
     winner : (batch, classes, height, width) int64
         The cell that decided; for the mean, the one with the largest cosine.
     """
@@ -82,6 +83,9 @@ def similarity(features: Tensor, prototypes: Tensor, cells: Cells, *, vote: Vote
     low = (features.shape[-2], features.shape[-1])
     found, numbers, real = cells.over_pixels(cells.raised(products, low))
     norm = upsampled_norm(features, (cells.rows.size, cells.columns.size))
+    if bool((features < 0).any()):
+        absent = prototypes.eq(0).all(dim=-1)[..., numbers]
+        found = torch.where(absent, -norm[:, None, ..., None], found)
     scale = torch.where(norm > _TINY, 1 / norm.clamp(min=_TINY), torch.zeros((), device=norm.device))[:, None]
     largest, slot = found.masked_fill(~real, -torch.inf).max(dim=-1)
     if vote == "last":
