@@ -71,10 +71,11 @@ rule organs_infer:
         mem_mb=memory(6000),
         runtime=minutes(480),
     params:
+        model=organ_model,
         options=options("infer"),
         version=__version__,
     shell:
-        "medtools infer local-prototype {input.manifest} --model results/{wildcards.dataset}/organs/train"
+        "medtools infer local-prototype {input.manifest} {params.model}"
         " --out results/{wildcards.dataset}/organs/segmentations {params.options} 2> {log}"
 
 
@@ -91,10 +92,10 @@ rule organs_copied:
         mem_mb=memory(4000),
         runtime=minutes(120),
     params:
-        held_out=organ_words,
+        organs=organ_words,
         version=__version__,
     shell:
-        "medtools infer local-prototype {input.manifest} --method copy-mask {params.held_out}"
+        "medtools infer local-prototype {input.manifest} --method copy-mask {params.organs}"
         " --out results/{wildcards.dataset}/organs/copied 2> {log}"
 
 
@@ -170,8 +171,9 @@ rule organs_explain:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
+        network=organ_trunk,
         options=options("explain"),
         version=__version__,
     shell:
-        "medtools explain local-prototype {input.manifest} --model results/{wildcards.dataset}/organs/train"
+        "medtools explain local-prototype {input.manifest} {params.network}"
         " --out results/{wildcards.dataset}/organs/explain {params.options} 2> {log}"

@@ -33,8 +33,9 @@ def run(job: Job) -> None:
     params: ExplainParams = job.params
     manifest, organs = load_manifest(job.inputs)
     support = load_part(manifest, "support", ids=[params.support] if params.support else [])[0]
-    network, organ = _network(params, organs, support.image.shape[1], job.device)
     query = load_part(manifest, "query", ids=[params.query] if params.query else [])[0]
+    shown = [organ for organ in organs if all(organ_range(v.mask(organ)) is not None for v in (support, query))]
+    network, organ = _network(params, organs, shown, support.image.shape[1], job.device)
     slices = organ_range(query.mask(organ))
     if slices is None:
         raise InputError("--query", f"{query.id} shows no {organ.name}")
@@ -76,11 +77,12 @@ def reads(job: Job) -> list[Path]:
 
 
 def _network(
-    params: ExplainParams, organs: Sequence[Organ], size: int, device: str
+    params: ExplainParams, organs: Sequence[Organ], shown: Sequence[Organ], size: int, device: str
 ) -> tuple[LocalPrototypeNetwork, Organ]:
-    """Return the network to explain, and the organ, which it was not trained on."""
+    """Return the network to explain, and the organ, which it was not trained on; `shown` are those of both slices."""
     if params.model is None:
-        return untrained(params, size, device), named(organs, [params.organ or organs[0].name], "--organ")[0]
+        first = shown[0].name if shown else organs[0].name
+        return untrained(params, size, device), named(organs, [params.organ or first], "--organ")[0]
     networks = load_networks(params.model, device, {})
     name = params.organ or networks[0][1]["held_out"][0]
     organ = named(organs, [name], "--organ")[0]

@@ -127,7 +127,9 @@ class ExplainParams(Params):
     model: Path | None = Field(None, description="Run folder that `medtools train` wrote; default: --weights alone.")
     encoder: Trunk = Field("resnet50", description="Without --model. " + _TRUNK)
     weights: Path | None = Field(None, description=f"Without --model. {_WEIGHTS}.")
-    organ: str = Field("", description="Organ; default: the first held-out one, or the first of the table.")
+    organ: str = Field(
+        "", description="Organ; default: the first held-out one; without --model the first that both show."
+    )
     query: str = Field("", description="Query volume; default: the first.")
     support: str = Field("", description="Support volume; default: split support.")
 
