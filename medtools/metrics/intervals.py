@@ -89,8 +89,10 @@ def bootstrap(
     Returns
     -------
     (low, high)
-        As `percentile_interval`.
+        As `percentile_interval`; NaN for a single subject, of whose like nothing is known.
     """
+    if len(np.unique(np.asarray(subjects))) < 2:
+        return np.nan, np.nan
     counts = resampled_counts(subjects, seed=seed, resamples=resamples)
     values = [statistic(np.repeat(np.arange(len(row)), row)) for rows in counts for row in rows]
     return percentile_interval(values, confidence=confidence)

@@ -46,6 +46,13 @@ def test_resamples_draw_subjects_whole_and_as_many_as_there_are():
     assert np.abs(drawn.mean(axis=0) - 1).max() < 0.15
 
 
+def test_a_single_subject_has_no_interval():
+    values = np.array([0.2, 0.4, 0.9])
+
+    assert np.isnan(bootstrap(lambda rows: values[rows].mean(), ["one"] * 3, seed=0, resamples=100)).all()
+    assert np.isfinite(bootstrap(lambda rows: values[rows].mean(), ["one", "one", "two"], seed=0, resamples=100)).all()
+
+
 def test_bootstrap_of_a_mean_is_close_to_its_normal_interval():
     values = np.random.default_rng(0).normal(size=400)
 

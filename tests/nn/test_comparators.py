@@ -9,6 +9,8 @@ from medtools.core.errors import InputError
 from medtools.nn.densenet import torchvision_name
 from medtools.nn.summary import size_of
 from medtools.systems.ad_lite_net.baselines import NETWORKS, SqueezeExcite, build
+from medtools.systems.ad_lite_net.classification import build as build_row
+from medtools.systems.ad_lite_net.params import NetworkParams
 
 TOTAL = {
     "2d-m2ic": (81_924, 81_924), "msc-net-se": (14_469_300, None), "densenet-121": (7_238_212, 7_154_564),
@@ -46,6 +48,14 @@ def test_a_pretrained_trunk_must_be_complete_and_its_head_is_left_out(tmp_path):
     torch.save(state, tmp_path / "less.pt")
     with pytest.raises(InputError, match=r"1 missing \(first 0.weight\)"):
         build("mobilenet", 5, 64, tmp_path / "less.pt")
+
+
+@pytest.mark.parametrize("name", ["ad-lite", "msc-net-se", "densenet-121", "mobilenet", "efficientnet-lite0"])
+def test_every_network_gets_the_same_batch_norm_momentum(name):
+    with torch.device("meta"):
+        network = build_row(NetworkParams(model=name, bn_momentum=0.25), 3, 64)
+    momenta = {module.momentum for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
+    assert momenta == {0.25}
 
 
 def test_published_weights_of_efficientnet_are_its_trunk():

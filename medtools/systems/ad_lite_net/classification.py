@@ -132,7 +132,11 @@ def build(params: NetworkParams, n_classes: int, size: int, weights: Path | None
     if weights is not None and not pretrained:
         raise InputError("--weights", f"{params.model} is trained from scratch", "leave it out")
     if params.model != "ad-lite":
-        return baselines.build(params.model, n_classes, size, weights)
+        network = baselines.build(params.model, n_classes, size, weights)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = params.bn_momentum
+        return network
     return AdLiteNet(
         n_classes,
         parallel=params.pcb,
@@ -304,9 +308,8 @@ def _write_run(job: Job, cohort: ImageCohort, classes: tuple[str, ...], splits: 
         "start": start,
         "classes": list(classes),
         "input": [3, params.size, params.size],
+        "bn_momentum": params.bn_momentum,
     }
-    if params.model == "ad-lite":
-        card["bn_momentum"] = params.bn_momentum
     leak = "images of one subject may be on both sides"
     inflated = params.split == "slice" or subjects_unknown(cohort.subjects)
     write_json(

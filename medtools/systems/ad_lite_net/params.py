@@ -63,7 +63,7 @@ class NetworkParams(Params):
     filters: Integers = Field((32, 64), description="Filters of the parallel block's convolutions (ad-lite).")
     dense: int = Field(0, ge=0, le=4096, description="Units of a hidden layer before the output (ad-lite); 0: none.")
     bn_momentum: float = Field(
-        0.01, gt=0, le=1, description="Batch-norm momentum (ad-lite): 0.01 is Keras' 0.99; 0.1 suits small sets."
+        0.01, gt=0, le=1, description="Batch-norm momentum: 0.01 is Keras' 0.99; 0.1 suits small sets."
     )
 
     @field_validator("filters")
@@ -162,4 +162,4 @@ class ReproduceParams(Params):
     epochs: int | None = Field(
         None, ge=1, description="Passes over the training data; default: the preset's, 20 for 2d-m2ic."
     )
-    bn_momentum: float = Field(0.01, gt=0, le=1, description="Batch-norm momentum of ad-lite.")
+    bn_momentum: float = Field(0.01, gt=0, le=1, description="Batch-norm momentum of every network.")
