@@ -1,4 +1,4 @@
-"""Time and memory of few-shot segmentation: training steps of local-prototype, and its head alone.
+"""Time and memory of few-shot segmentation: training steps of local-prototype, and its head beside the plain one.
 
     python benchmarks/few_shot.py [--only NAME] [--slow] [--device cpu] [--out FILE.json]
 
@@ -87,10 +87,40 @@ def head_only(size: int, low: int, channels: int, device: str) -> Step:
     return step
 
 
+def head_written_out(size: int, low: int, channels: int, device: str) -> Step:
+    """The same as equations 1 and 3 are written: features upsampled, one cell after the other."""
+    import torch
+    from torch.nn import functional
+
+    from medtools.systems.local_prototype.cells import Cells
+    from medtools.systems.local_prototype.prototypes import with_background
+
+    made = torch.Generator().manual_seed(0)
+    features = torch.rand(2, channels, low, low, generator=made).to(device)
+    mask = (torch.rand(1, 1, 1, size, size, generator=made) > 0.9).float().to(device)
+    cells = Cells.of(size, size, 1 / 8)
+
+    def step() -> None:
+        with torch.no_grad():
+            support, query = functional.interpolate(features, (size, size), mode="bilinear")
+            masks = with_background(mask)[0, 0]
+            best = torch.full((2, size, size), -1.0, device=device)
+            for top in cells.rows.starts:
+                for left in cells.columns.starts:
+                    cell = (..., slice(top, top + cells.rows.cell), slice(left, left + cells.columns.cell))
+                    for number, inside in enumerate(masks[cell]):
+                        prototype = (support[cell] * inside).sum((1, 2)) / inside.sum().clamp(min=1)
+                        cosine = functional.cosine_similarity(query[cell], prototype[:, None, None], dim=0)
+                        best[number][cell] = torch.maximum(best[number][cell], cosine)
+
+    return step
+
+
 CASES = {
     "128 px, batch 4, width 0.25: step": Case(partial(local_prototype, "resnet50", 128, 4, 0.25)),
     "128 px, batch 4, EfficientNet-Lite0: step": Case(partial(local_prototype, "efficientnet-lite0", 128, 4, 1.0)),
     "head alone, 512 px, 256 channels: slice": Case(partial(head_only, 512, 65, 256)),
+    "head as it is written, 512 px, 256 channels: slice": Case(partial(head_written_out, 512, 65, 256), repeats=1),
     "512 px, ResNet-50: 10 organs of a slice": Case(partial(segmentation, "resnet50", 10), repeats=1),
     "512 px, EfficientNet-Lite0: 10 organs of a slice": Case(
         partial(segmentation, "efficientnet-lite0", 10), repeats=1

@@ -118,7 +118,9 @@ class Cells:
         """Cut from low-resolution features what each cell depends on: (..., h, w) to (..., rows, columns, i, j)."""
         rows = self.rows.window(features.shape[-2], features)[0]
         columns = self.columns.window(features.shape[-1], features)[0]
-        return features[..., rows[:, None, :, None], columns[None, :, None, :]]
+        # One index is several times as fast as one for each axis.
+        places = rows[:, None, :, None] * features.shape[-1] + columns[None, :, None, :]
+        return features.flatten(-2)[..., places]
 
     def lowered(self, masks: Tensor, low: tuple[int, int]) -> Tensor:
         """Return what each low-resolution feature weighs in the masked sum over each cell of the upsampled features.
@@ -170,12 +172,17 @@ class Cells:
         real : (height, width, slots) bool
             False in slots that a pixel under fewer cells leaves empty.
         """
-        device = values.device
-        row, row_offset, row_real = (t.to(device)[:, None, :, None] for t in self.rows.covering)
-        column, column_offset, column_real = (t.to(device)[None, :, None, :] for t in self.columns.covering)
-        found = values[..., row, column, row_offset, column_offset]
-        numbers, real = row * len(self.columns.starts) + column, row_real & column_real
-        return found.flatten(-2), numbers.flatten(-2), real.flatten(-2)
+        places, numbers, real = (table.to(values.device) for table in self._over)
+        return values.flatten(-4)[..., places], numbers, real
+
+    @cached_property
+    def _over(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For each pixel and slot: the place in the flattened cells, the cell's number, and whether it is one."""
+        row, row_offset, row_real = (t[:, None, :, None] for t in self.rows.covering)
+        column, column_offset, column_real = (t[None, :, None, :] for t in self.columns.covering)
+        numbers = row * len(self.columns.starts) + column
+        places = (numbers * self.rows.cell + row_offset) * self.columns.cell + column_offset
+        return places.flatten(-2), numbers.flatten(-2), (row_real & column_real).flatten(-2)
 
 
 def upsampling_matrix(size: int, low: int, like: Tensor) -> Tensor:
