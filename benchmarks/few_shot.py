@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from cases import Case, Step, main
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from medtools.systems.local_prototype.model import EncoderName
 
 
@@ -74,9 +76,7 @@ def head_only(size: int, low: int, channels: int, device: str) -> Step:
     from medtools.systems.local_prototype.cells import Cells
     from medtools.systems.local_prototype.prototypes import local_prototypes, similarity, with_background
 
-    made = torch.Generator().manual_seed(0)
-    features = torch.rand(2, channels, low, low, generator=made).to(device)
-    mask = (torch.rand(1, 1, 1, size, size, generator=made) > 0.9).float().to(device)
+    features, mask = _features_and_mask(size, low, channels, device)
     cells = Cells.of(size, size, 1 / 8)
 
     def step() -> None:
@@ -95,9 +95,7 @@ def head_written_out(size: int, low: int, channels: int, device: str) -> Step:
     from medtools.systems.local_prototype.cells import Cells
     from medtools.systems.local_prototype.prototypes import with_background
 
-    made = torch.Generator().manual_seed(0)
-    features = torch.rand(2, channels, low, low, generator=made).to(device)
-    mask = (torch.rand(1, 1, 1, size, size, generator=made) > 0.9).float().to(device)
+    features, mask = _features_and_mask(size, low, channels, device)
     cells = Cells.of(size, size, 1 / 8)
 
     def step() -> None:
@@ -114,6 +112,15 @@ def head_written_out(size: int, low: int, channels: int, device: str) -> Step:
                         best[number][cell] = torch.maximum(best[number][cell], cosine)
 
     return step
+
+
+def _features_and_mask(size: int, low: int, channels: int, device: str) -> tuple[Tensor, Tensor]:
+    """Features of a support and a query slice, and a mask of one organ on the support."""
+    import torch
+
+    made = torch.Generator().manual_seed(0)
+    features = torch.rand(2, channels, low, low, generator=made).to(device)
+    return features, (torch.rand(1, 1, 1, size, size, generator=made) > 0.9).float().to(device)
 
 
 CASES = {

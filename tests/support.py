@@ -9,11 +9,13 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 
 from medtools.cli import main
 
@@ -128,6 +130,12 @@ def snakemake(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[s
     return subprocess.run(
         list(map(str, command)), capture_output=True, text=True, env=environment, timeout=300, check=False
     )
+
+
+def configure(folder: Path, *data_sets: Mapping[str, Any]) -> None:
+    """Write `config/config.yaml` of a folder, for these data sets."""
+    (folder / "config").mkdir(exist_ok=True)
+    (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": list(map(dict, data_sets))}))
 
 
 def imagenet_weights() -> Path:

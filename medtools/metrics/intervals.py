@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,9 +56,12 @@ def resampled_counts(subjects: ArrayLike, *, seed: int, resamples: int = 2000) -
     Yields
     ------
     (some, samples) int64
+        Nothing for a single subject: drawing it again and again says nothing of others.
     """
     _, unit = np.unique(np.asarray(subjects), return_inverse=True)
     units = int(unit.max()) + 1
+    if units < 2:
+        return
     rng = generator(seed, "bootstrap")
     for start in range(0, resamples, _CHUNK):
         some = min(_CHUNK, resamples - start)
@@ -89,21 +91,26 @@ def bootstrap(
     Returns
     -------
     (low, high)
-        As `percentile_interval`; NaN for a single subject, of whose like nothing is known.
+        As `percentile_interval`; NaN for a single subject.
     """
-    if len(np.unique(np.asarray(subjects))) < 2:
-        return np.nan, np.nan
     counts = resampled_counts(subjects, seed=seed, resamples=resamples)
     values = [statistic(np.repeat(np.arange(len(row)), row)) for rows in counts for row in rows]
     return percentile_interval(values, confidence=confidence)
 
 
-def percentile_interval(values: Any, *, confidence: float = 0.95) -> Interval:
+def percentile_interval(values: Sequence[ArrayLike], *, confidence: float = 0.95) -> Interval:
     """Return the central percentiles of resampled values, leaving out those that are not numbers.
 
-    A resample may lack a class, which leaves some statistics undefined; NaN if all of them are.
+    A resample may lack a class, which leaves some statistics undefined; NaN if all of them are, or there are none.
+
+    Parameters
+    ----------
+    values : sequence of float or array
+        In pieces, such as `resampled_counts` leads to.
+    confidence : float
     """
-    finite = np.asarray(values, dtype=np.float64)
+    pieces = [np.ravel(np.asarray(piece, dtype=np.float64)) for piece in values]
+    finite = np.concatenate(pieces) if pieces else np.empty(0)
     finite = finite[np.isfinite(finite)]
     if not len(finite):
         return np.nan, np.nan

@@ -152,8 +152,6 @@ class _Sample:
         return (int(pairs[metric][0]), int(pairs[metric][1])) if metric in pairs else None
 
 
-def _resample(sample: _Sample, units: ArrayLike, seed: int, resamples: int) -> dict[Key, Array]:
-    if resamples < 1:
-        return {}
+def _resample(sample: _Sample, units: ArrayLike, seed: int, resamples: int) -> dict[Key, list[Array]]:
     parts = [sample.measure(weights) for weights in resampled_counts(units, seed=seed, resamples=resamples)]
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return {key: [part[key] for part in parts] for key in (parts[0] if parts else ())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from made_abdomens import prepare
 from support import call, imagenet_weights, results
 
 from medtools.core.tables import read_tsv, write_tsv
@@ -17,10 +18,7 @@ TINY = ("--width", "0.0625", "--iterations", "2", "--epochs", "1", "--batch", "2
 def folder(tmp_path_factory):
     """Made abdomens of 64 pixels and 4 slices, prepared."""
     place = tmp_path_factory.mktemp("rows")
-    words = ("--size", "64", "--slices", "4", "--train", "2", "--queries", "1", "--shift", "4")
-    assert call("demo", "local-prototype", "--out", place / "data", *words).code == 0
-    words = ("slices", place / "data" / "manifest.tsv", "--size", "64", "--out", place / "slices")
-    assert call("preprocess", "local-prototype", *words).code == 0
+    prepare(place, slices=4, train=2, queries=1, shift=4)
     return place
 
 

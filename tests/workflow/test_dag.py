@@ -9,8 +9,17 @@ import time
 
 import numpy as np
 import pytest
-import yaml
-from support import CEREBELLUM, ROOT, partial_files, results, series, snakemake, subprocess_environment, write_series
+from support import (
+    CEREBELLUM,
+    ROOT,
+    configure,
+    partial_files,
+    results,
+    series,
+    snakemake,
+    subprocess_environment,
+    write_series,
+)
 
 from medtools.core.tables import read_tsv
 from medtools.io.matrices import read_matrix
@@ -44,8 +53,7 @@ def write_config(folder, **changes):
             "plot": {"dpi": 40, "subjects": ["sub-1"], "rois": [CEREBELLUM[0]]},
         },
     }
-    (folder / "config").mkdir(exist_ok=True)
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [entry | changes]}))
+    configure(folder, entry | changes)
 
 
 def command(folder, *words):

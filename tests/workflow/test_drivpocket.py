@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from support import subprocess_environment
+from support import configure, subprocess_environment
 
 from medtools.core.tables import read_tsv
 from medtools.io.molecules import write_molecules
@@ -39,8 +38,7 @@ def finished(tmp_path_factory) -> Path:
         write_molecules(folder / "structures" / f"{name}_ligand.mol2", [made.ligand], "LIG")
     text = (folder / "structures" / "one.pdb").read_text()
     (folder / "structures" / "cut.pdb").write_text(text[:5030])
-    (folder / "config").mkdir()
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [ENTRY]}))
+    configure(folder, ENTRY)
     command = [Path(sys.executable).with_name("snakemake"), "--cores", "2", "--snakefile", ROOT / "Snakefile"]
     run = subprocess.run(
         [*command, "--directory", folder], capture_output=True, text=True, env=subprocess_environment(), check=False

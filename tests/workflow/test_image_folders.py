@@ -6,8 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
-import yaml
-from support import call, snakemake
+from support import call, configure, snakemake
 
 from medtools.core.tables import read_tsv
 from medtools.workflow import load_data_sets
@@ -39,8 +38,7 @@ def study(tmp_path_factory):
     assert made.code == 0, made.err
     (folder / "heads" / "manifest.tsv").unlink()
     (folder / "heads" / "Mild" / "sub-9999_z0.png").write_text("no picture")
-    (folder / "config").mkdir()
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [HEADS]}))
+    configure(folder, HEADS)
     run = snakemake(folder)
     assert run.returncode == 0, run.stderr
     return folder
@@ -88,8 +86,7 @@ def test_a_folder_of_scintigrams_is_normalised_first(tmp_path, monkeypatch):
         table = csv.writer(stream)
         table.writerow(["patient", "view", "file", "label"])
         table.writerows([row["subject"], row["view"], row["image"], row["label"]] for row in rows)
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [BONES]}))
+    configure(tmp_path, BONES)
 
     found = load(BONES)
     plan = snakemake(tmp_path, "--dry-run", "--printshellcmds")

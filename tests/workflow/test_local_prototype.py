@@ -1,8 +1,7 @@
 """local-prototype in the workflow: trained folds, or ImageNet weights with nothing to train."""
 
 import pytest
-import yaml
-from support import call, imagenet_weights, snakemake
+from support import call, configure, imagenet_weights, snakemake
 
 from medtools.core.tables import read_tsv
 
@@ -15,12 +14,11 @@ def planned(tmp_path):
     made = call("demo", "local-prototype", "--size", "64", "--slices", "4", "--train", "2", "--queries", "1",
                 "--out", tmp_path / "study")  # fmt: skip
     assert made.code == 0, made.err
-    (tmp_path / "config").mkdir()
 
     def run(words, **params):
         params = {"slices": {"size": 64}, "score": {"resamples": 100}, **params}
         entry = {"name": "organs", "system": "local-prototype", "source": "study", "params": params}
-        (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [entry]}))
+        configure(tmp_path, entry)
         return snakemake(tmp_path, *words)
 
     return run

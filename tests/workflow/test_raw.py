@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import snakemake
+from support import configure, snakemake
 
 from medtools.core.errors import InputError
 from medtools.core.tables import read_tsv
@@ -52,8 +52,7 @@ def study(tmp_path_factory):
     write_dataset(folder / "bids", {subject.id: subject.group for subject in subjects})
     image = next((folder / "bids" / "sub-0003").rglob("*.nii.gz"))
     os.truncate(image, image.stat().st_size // 2)
-    (folder / "config").mkdir()
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [ENTRY]}))
+    configure(folder, ENTRY)
     run = snakemake(folder)
     assert run.returncode == 0, run.stderr
     return folder / "results" / "raw"

@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-import yaml
-from support import call, snakemake
+from support import call, configure, snakemake
 
 from medtools.core.tables import read_tsv
 
@@ -29,8 +28,7 @@ def finished(tmp_path_factory):
         "batch": 2,
         "params": {"infer": {"viewer": False, "vessels": False}, "score": {"resamples": 100}},
     }
-    (folder / "config").mkdir()
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [entry]}))
+    configure(folder, entry)
     run = snakemake(folder)
     assert run.returncode == 0, run.stderr
     return folder

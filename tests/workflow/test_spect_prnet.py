@@ -1,7 +1,6 @@
 """The plan of spect-prnet for a folder of studies: every stage once, and landmarks count as input."""
 
-import yaml
-from support import call, snakemake
+from support import call, configure, snakemake
 
 from medtools.core.tables import read_tsv
 
@@ -16,8 +15,7 @@ ENTRY = {
 def test_a_folder_of_studies_is_trained_on_searched_rebuilt_and_scored(tmp_path):
     outcome = call("demo", "spect-prnet", "--subjects", "2", "--out", tmp_path / "study")
     assert outcome.code == 0, outcome.err
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [ENTRY]}))
+    configure(tmp_path, ENTRY)
 
     run = snakemake(tmp_path, "--dry-run", "--printshellcmds")
 
@@ -33,8 +31,7 @@ def test_a_missing_landmark_file_is_one_line_before_any_job(tmp_path):
     outcome = call("demo", "spect-prnet", "--subjects", "2", "--out", tmp_path / "study")
     assert outcome.code == 0, outcome.err
     (tmp_path / "study" / "sub-02" / "spect" / "sub-02_landmarks.csv").unlink()
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [ENTRY]}))
+    configure(tmp_path, ENTRY)
 
     run = snakemake(tmp_path, "--dry-run")
 

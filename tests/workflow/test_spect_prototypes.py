@@ -1,8 +1,7 @@
 """A BIDS-like folder of SPECT studies through the workflow: crops, a small training, scores, pictures, the table."""
 
 import pytest
-import yaml
-from support import call, snakemake
+from support import call, configure, snakemake
 
 from medtools.core.tables import read_tsv
 
@@ -26,8 +25,7 @@ def study(tmp_path_factory):
     made = call("demo", "spect-prototypes", "--subjects", "8", "--out", folder / "study")
     assert made.code == 0, made.err
     (folder / "study" / "manifest.tsv").unlink()
-    (folder / "config").mkdir()
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"datasets": [ENTRY]}))
+    configure(folder, ENTRY)
     return folder
 
 

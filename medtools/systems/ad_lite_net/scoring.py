@@ -87,10 +87,7 @@ def pooled_micro(
     )
     subjects = np.concatenate([fold.subjects for fold in folds])
     parts = [_micro(true, table, counts) for counts in resampled_counts(subjects, seed=seed, resamples=resamples)]
-    intervals = {
-        name: percentile_interval(np.concatenate([part[name] for part in parts])) if parts else (None, None)
-        for name in _MICRO
-    }
+    intervals = {name: percentile_interval([part[name] for part in parts]) for name in _MICRO}
     return [
         Score(name, level, value, ci_low=intervals[name][0], ci_high=intervals[name][1], n=len(true))
         for name, value in values.items()

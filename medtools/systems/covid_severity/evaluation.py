@@ -104,10 +104,7 @@ def agreement(
     everything = np.ones((1, n))
     found = {name: float(_kappas(everything @ hot)[0]) for name, hot in pairs.items()}
     found |= {name: float(values.mean()) for name, values in indicators.items()}
-    scores = {
-        name: Score(name, level, value, *percentile_interval(np.concatenate(drawn[name])), n)
-        for name, value in found.items()
-    }
+    scores = {name: Score(name, level, value, *percentile_interval(drawn[name]), n) for name, value in found.items()}
     scores["grade_qwk_observed"] = Score("grade_qwk_observed", level, quadratic_kappa(truth, predicted), n=n)
     scores["severity_qwk_observed"] = Score(
         "severity_qwk_observed", level, quadratic_kappa(true_class, predicted_class), n=n

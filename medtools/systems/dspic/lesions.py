@@ -47,7 +47,7 @@ def gain_over_area(
         return {}
     units = np.array(subjects)[known]
     parts = [(w @ share) / (w @ area) for w in resampled_counts(units, seed=seed, resamples=resamples)]
-    low, high = percentile_interval(np.concatenate(parts))
+    low, high = percentile_interval(parts)
     means = {"share": float(share.mean()), "area": float(area.mean()), "ratio": float(share.sum() / area.sum())}
     return means | {"ci_low": low, "ci_high": high, "n": len(share)}
 

@@ -124,10 +124,9 @@ def _called(folder: Path, fold: Fold) -> list[str]:
 def _share(
     name: str, level: str, right: NDArray[np.bool_], subjects: NDArray[np.str_], seed: int, resamples: int
 ) -> Score:
-    counts = list(resampled_counts(subjects, seed=seed, resamples=resamples))
-    values = [part @ right.astype(np.float64) / part.sum(axis=1) for part in counts]
-    low, high = percentile_interval(np.concatenate(values)) if values else (None, None)
-    return Score(name, level, float(right.mean()), low, high, len(right))
+    counts = resampled_counts(subjects, seed=seed, resamples=resamples)
+    interval = percentile_interval([part @ right.astype(np.float64) / part.sum(axis=1) for part in counts])
+    return Score(name, level, float(right.mean()), *interval, len(right))
 
 
 def _compared(folds: Sequence[Fold], job: Job) -> dict[str, Any]:

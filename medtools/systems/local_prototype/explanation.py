@@ -83,6 +83,8 @@ def _network(
     if params.model is None:
         first = shown[0].name if shown else organs[0].name
         return untrained(params, size, device), named(organs, [params.organ or first], "--organ")[0]
+    if params.weights is not None:
+        raise InputError("--weights", "are not used with --model", "leave one of them out")
     networks = load_networks(params.model, device, {})
     name = params.organ or networks[0][1]["held_out"][0]
     organ = named(organs, [name], "--organ")[0]

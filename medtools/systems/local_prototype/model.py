@@ -1,4 +1,4 @@
-"""The network: an encoder of non-negative features, and a head without parameters that compares them cell by cell."""
+"""The network: an encoder of local features, and a head without parameters that compares them cell by cell."""
 
 from __future__ import annotations
 

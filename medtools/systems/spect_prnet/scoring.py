@@ -87,11 +87,9 @@ def mean_score(
     name: str, values: NDArray[np.float64], subjects: Sequence[str], *, seed: int, resamples: int, level: str = ""
 ) -> Score:
     """Return a mean with its bootstrap interval over subjects; without an interval where there is only one."""
-    if len(set(subjects)) < 2:
-        return Score(name, level, float(values.mean()), n=len(values))
     counts = resampled_counts(subjects, seed=seed, resamples=resamples)
-    low, high = percentile_interval(np.concatenate([part @ values / part.sum(axis=1) for part in counts]))
-    return Score(name, level, float(values.mean()), low, high, len(values))
+    interval = percentile_interval([part @ values / part.sum(axis=1) for part in counts])
+    return Score(name, level, float(values.mean()), *interval, len(values))
 
 
 def _level(level: str, hearts: Sequence[HeartSlice], trained: TrainedPrNet) -> list[HeartSlice]:
