@@ -26,7 +26,7 @@ class Score:
         What it was taken over: `test`, `fold 3`, `class HC`, a model or a task; several parts joined by `, `.
     value : float
     ci_low, ci_high : float or None
-        Its interval, where one is known.
+        Its interval, where one is known; NaN becomes None.
     n : int or None
         Samples (or folds) behind it.
     """
@@ -37,6 +37,12 @@ class Score:
     ci_low: float | None = None
     ci_high: float | None = None
     n: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("ci_low", "ci_high"):
+            bound = getattr(self, name)
+            if bound is not None and math.isnan(bound):
+                object.__setattr__(self, name, None)
 
 
 def score_rows(scores: Iterable[Score]) -> list[dict[str, Any]]:

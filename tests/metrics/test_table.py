@@ -62,3 +62,10 @@ def test_published_values_stand_beside_ours():
     assert [row["published_in_interval"] for row in rows] == [True, None]
     assert math.isclose(rows[0]["difference"], 0.05)
     assert set(rows[0]) == set(COMPARISON_COLUMNS)
+
+
+def test_a_published_value_is_neither_inside_nor_outside_an_interval_that_is_not_known():
+    (row,) = beside_published([Score("auroc", "test", 0.5, math.nan, math.nan, 12)], {("auroc", "test"): 0.9})
+
+    assert row["published_in_interval"] is None
+    assert (row["ci_low"], row["ci_high"]) == (None, None)
